@@ -1,0 +1,1 @@
+"""The pure core: state, rules, lockouts, decisions. No clock, file, socket, log, thread or random number in here."""
