@@ -1,0 +1,438 @@
+"""The configuration: risk_config.yaml, accounts.yaml and holidays.yaml as immutable Pydantic models.
+
+Keys are exactly those of the files. This module is what the rest of the program imports; the rules' own settings are
+in `shared.rule_config` and are re-exported here. Reading the files is the work of `daemon.config_loader`.
+"""
+
+import datetime as dt
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from shared.config_fields import DAYS, Day, Flag, Settings, TimeOfDay, TimeZone, Whole, setting
+from shared.rule_config import (
+    RULE_IDS,
+    RULE_MODELS,
+    AuthLossGuard,
+    AutoBreakeven,
+    ConsecutiveLosses,
+    CooldownAfterLoss,
+    DailyRealizedLoss,
+    DailyRealizedProfit,
+    DailyTotalLoss,
+    DailyUnrealizedLoss,
+    GlobalSession,
+    InstrumentSessions,
+    LosingPositionAdds,
+    LossThreshold,
+    MaxContracts,
+    MaxContractsPerInstrument,
+    MaxUnrealizedProfit,
+    NoStopLossGrace,
+    ProfitGiveBack,
+    RuleConfig,
+    RulesConfig,
+    ScheduledFlatten,
+    SessionBlockOutside,
+    SessionWindow,
+    SymbolBlocks,
+    TradeFrequencyCooldowns,
+    TradeFrequencyLimit,
+    TradeFrequencyLimits,
+    TradeManagement,
+    TrailingDrawdown,
+    TrailingStop,
+    WeeklyLoss,
+)
+
+__all__ = [
+    "DAYS",
+    "RULE_IDS",
+    "RULE_MODELS",
+    "AccountOverride",
+    "AccountsConfig",
+    "AdminUnlock",
+    "AuthLossGuard",
+    "AutoBreakeven",
+    "ConsecutiveLosses",
+    "CooldownAfterLoss",
+    "DailyRealizedLoss",
+    "DailyRealizedProfit",
+    "DailyTotalLoss",
+    "DailyUnrealizedLoss",
+    "Day",
+    "GatewayConfig",
+    "GlobalSession",
+    "Holiday",
+    "HolidayCalendar",
+    "InstrumentSessions",
+    "IpcConfig",
+    "LoggingConfig",
+    "LoginConfig",
+    "LosingPositionAdds",
+    "LossThreshold",
+    "MaxContracts",
+    "MaxContractsPerInstrument",
+    "MaxUnrealizedProfit",
+    "NoStopLossGrace",
+    "PolicyConfig",
+    "ProfitGiveBack",
+    "ResetConfig",
+    "RiskConfig",
+    "RuleConfig",
+    "RulesConfig",
+    "ScheduledFlatten",
+    "SessionBlockOutside",
+    "SessionWindow",
+    "SymbolBlocks",
+    "TradeFrequencyCooldowns",
+    "TradeFrequencyLimit",
+    "TradeFrequencyLimits",
+    "TradeManagement",
+    "TrailingDrawdown",
+    "TrailingStop",
+    "WeeklyLoss",
+    "merge_keys",
+]
+
+DEFAULT_ZONE = "America/New_York"
+
+
+class ResetConfig(Settings):
+    """When a trading day ends and the next begins."""
+
+    # Any change waits: later on the clock can be sooner from now (17:00 -> 17:02, asked for at 17:01).
+    time: Annotated[TimeOfDay, setting("Reset at", "Time of day at which a trading day ends.", looser="any")] = dt.time(
+        17
+    )
+    timezone: Annotated[TimeZone, setting("Time zone", "Zone of the reset time.", looser="any")] = DEFAULT_ZONE
+
+
+class AdminUnlock(Settings):
+    """Whether, and after how long, an administrator may end a lockout early."""
+
+    allowed: Annotated[
+        Flag, setting("Unlock allowed", "Whether an administrator may end a lockout early.", looser="higher")
+    ] = True
+    delay_minutes: Annotated[
+        Whole,
+        setting(
+            "Delay", "Minutes until an early unlock takes effect.", unit="minutes", looser="lower", ge=0, le=10_080
+        ),
+    ] = 15
+
+
+class PolicyConfig(Settings):
+    """How protection may be weakened, and how P&L is counted."""
+
+    loosen: Annotated[
+        Literal["next_reset", "immediately"],
+        setting(
+            "Weakening takes effect",
+            "When a change that weakens the protection takes effect.",
+            looser="any",
+            stricter_than=[("next_reset", "immediately")],
+        ),
+    ] = "next_reset"
+    admin_unlock: AdminUnlock = AdminUnlock()
+    # Any change waits: net reaches a loss limit sooner, gross a profit target.
+    pnl_basis: Annotated[
+        Literal["net", "gross"],
+        setting("P&L counted", "net: after fees and commissions; gross: before them.", looser="any"),
+    ] = "net"
+
+
+def _loopback(value: object) -> str:
+    try:
+        if value == "localhost" or ipaddress.ip_address(str(value)).is_loopback:
+            return str(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError("loopback", "must be this machine itself: write 127.0.0.1")
+
+
+class IpcConfig(Settings):
+    """Where the daemon listens for its own programs; never the network."""
+
+    host: Annotated[str, BeforeValidator(_loopback), setting("Host", "A loopback address.", looser="neutral")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[Whole, setting("Port", "TCP port; 0 means any free one.", looser="neutral", ge=0, le=65_535)] = 5555
+
+
+def _log_level(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class LoggingConfig(Settings):
+    """What is logged and how long it is kept."""
+
+    level: Annotated[
+        Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        BeforeValidator(_log_level),
+        setting("Level", "Least important messages that are written.", looser="neutral"),
+    ] = "INFO"
+    retention_days: Annotated[
+        Whole, setting("Kept for", "Days log files are kept.", unit="days", looser="neutral", ge=1, le=3650)
+    ] = 30
+
+
+class AccountOverride(Settings):
+    """What differs for one account: parts of `RulesConfig`, as written. See `RiskConfig.rules_for`."""
+
+    rules: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+def merge_keys(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``over`` laid over it, mapping by mapping; lists are replaced, None removes a key.
+
+    A key that is in ``base`` in upper case only (a symbol) is found in any case.
+    """
+    merged = dict(base)
+    for written, value in over.items():
+        key = written
+        if written not in merged and isinstance(written, str) and written.strip().upper() in merged:
+            key = written.strip().upper()
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping):
+            below = merged.get(key)
+            merged[key] = merge_keys(below if isinstance(below, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _has_path(tree: object, path: tuple[int | str, ...]) -> bool:
+    for step in path:
+        if not isinstance(tree, Mapping) or step not in tree:
+            return False
+        tree = tree[step]
+        if isinstance(tree, list | tuple):
+            return True
+    return True
+
+
+class RiskConfig(Settings):
+    """risk_config.yaml."""
+
+    version: Literal[1] = 1
+    reset: ResetConfig = ResetConfig()
+    policy: PolicyConfig = PolicyConfig()
+    ipc: IpcConfig = IpcConfig()
+    logging: LoggingConfig = LoggingConfig()
+    rules: RulesConfig = RulesConfig()
+    accounts: dict[Annotated[int, Field(gt=0)], AccountOverride] = Field(default_factory=dict)
+
+    def rules_for(self, account_id: int) -> RulesConfig:
+        """The rules of one account: its overrides merged key by key over `rules`."""
+        override = self.accounts.get(account_id)
+        if override is None:
+            return self.rules
+        return RulesConfig.model_validate(merge_keys(_written(self.rules), override.rules))
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check_overrides(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Validate every account's merged rules too, and report those errors at the override's own path."""
+        errors: list[InitErrorDetails] = []
+        config: Self | None = None
+        try:
+            config = handler(data)
+        except ValidationError as error:
+            errors += [_detail(entry, tuple(entry["loc"])) for entry in error.errors(include_url=False)]
+        if config is not None:
+            base: Any = _written(config.rules)
+            accounts: Any = {number: override.rules for number, override in config.accounts.items()}
+        else:
+            base, accounts = _raw_rules(data)
+        for number, rules in accounts.items():
+            errors += _override_errors(number, base, rules, base_is_valid=config is not None)
+        if errors or config is None:
+            raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
+        return config
+
+
+def _written(rules: RulesConfig) -> dict[str, Any]:
+    return rules.model_dump(exclude_none=True)
+
+
+def _raw_rules(data: object) -> tuple[dict[str, Any], dict[object, dict[str, Any]]]:
+    """`rules` and each account's overriding rules from input that did not validate, as far as they are mappings."""
+    if not isinstance(data, Mapping):
+        return {}, {}
+    base = data.get("rules")
+    accounts = data.get("accounts")
+    found: dict[object, dict[str, Any]] = {}
+    for number, override in accounts.items() if isinstance(accounts, Mapping) else ():
+        rules = override.get("rules") if isinstance(override, Mapping) else None
+        if isinstance(rules, Mapping):
+            found[number] = dict(rules)
+    return (dict(base) if isinstance(base, Mapping) else {}), found
+
+
+def _override_errors(
+    number: object, base: dict[str, Any], rules: dict[str, Any], *, base_is_valid: bool
+) -> list[InitErrorDetails]:
+    mappings = {key: value for key, value in rules.items() if isinstance(value, Mapping)}
+    try:
+        RulesConfig.model_validate(merge_keys(base, mappings))
+    except ValidationError as error:
+        details = []
+        for entry in error.errors(include_url=False):
+            loc = tuple(entry["loc"])
+            # What is wrong in `rules` itself is reported there, not again for every account.
+            if _has_path(mappings, loc) or (base_is_valid and entry["type"] == "missing"):
+                details.append(_detail(entry, ("accounts", str(number), "rules", *loc)))
+            elif base_is_valid:
+                details.append(_detail(entry, ("accounts", str(number), "rules", *loc[:1])))
+        return details
+    return []
+
+
+def _detail(entry: Any, loc: tuple[int | str, ...]) -> InitErrorDetails:
+    kind = PydanticCustomError(entry["type"], entry["msg"].replace("{", "(").replace("}", ")"), entry.get("ctx"))
+    return InitErrorDetails(type=kind, loc=loc, input=entry.get("input"))
+
+
+def _url(*schemes: str) -> BeforeValidator:
+    def check(value: object) -> str:
+        try:
+            parts = urlsplit(str(value).strip()) if isinstance(value, str) else None
+            fine = parts is not None and parts.scheme in schemes and bool(parts.hostname)
+        except ValueError:
+            fine = False
+        if not fine:
+            raise PydanticCustomError(
+                "address", "must be an address that begins with {schemes}", {"schemes": "https://"}
+            )
+        return str(value).strip().rstrip("/")
+
+    return BeforeValidator(check)
+
+
+class GatewayConfig(Settings):
+    """Addresses of the ProjectX Gateway; those of the live TopstepX unless said otherwise.
+
+    Plain http is meant for a simulated gateway on this machine.
+    """
+
+    # Any change waits: a daemon that talks to another gateway protects nothing here.
+    api_url: Annotated[
+        str, _url("https", "http"), setting("REST", "Address of the REST interface, ending in /api.", looser="any")
+    ] = "https://api.topstepx.com/api"
+    user_hub_url: Annotated[
+        str, _url("https", "http"), setting("User hub", "Address of the SignalR user hub.", looser="any")
+    ] = "https://rtc.topstepx.com/hubs/user"
+    market_hub_url: Annotated[
+        str, _url("https", "http"), setting("Market hub", "Address of the SignalR market hub.", looser="any")
+    ] = "https://rtc.topstepx.com/hubs/market"
+
+
+AccountId = Annotated[Whole, Field(gt=0)]
+
+
+def _accounts(value: object) -> object:
+    if value == "all" or isinstance(value, list | tuple):
+        return value
+    raise PydanticCustomError("accounts", "must be all, or a list of account ids such as [101, 102]")
+
+
+def _api_key(value: object) -> object:
+    if isinstance(value, SecretStr) or (isinstance(value, str) and value.strip()):
+        return value
+    raise PydanticCustomError("api_key", "must be keyring, or the key itself in quotes")
+
+
+class LoginConfig(Settings):
+    """One login at the gateway and which of its accounts are protected."""
+
+    username: Annotated[
+        str, setting("User name", "Name of the login.", looser="any"), Field(min_length=1, max_length=256)
+    ]
+    api_key: Annotated[
+        SecretStr,
+        BeforeValidator(_api_key),
+        setting("API key", "keyring (the system's key store), or the key itself.", looser="neutral"),
+    ] = SecretStr("keyring")
+    accounts: Annotated[
+        Literal["all"] | tuple[AccountId, ...],
+        BeforeValidator(_accounts),
+        setting("Accounts", "all, or a list of account ids.", looser="fewer"),
+    ] = "all"
+    enabled: Annotated[Flag, setting("Enabled", "Whether this login is used.", looser="lower")] = True
+
+    @property
+    def uses_keyring(self) -> bool:
+        """Whether the key is in the system keyring; otherwise it stands in the file, which is warned about."""
+        return self.api_key.get_secret_value() == "keyring"
+
+
+class AccountsConfig(Settings):
+    """accounts.yaml."""
+
+    gateway: GatewayConfig = GatewayConfig()
+    logins: tuple[LoginConfig, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        errors: list[InitErrorDetails] = []
+        names: dict[str, int] = {}
+        owners: dict[int, int] = {}
+        for index, login in enumerate(self.logins):
+            if names.setdefault(login.username.casefold(), index) != index:
+                kind = PydanticCustomError("username_twice", "names a user that is already there; remove one of them")
+                errors.append(InitErrorDetails(type=kind, loc=("logins", index, "username"), input=login.username))
+            for place, account in enumerate(() if login.accounts == "all" else login.accounts):
+                if account in owners:
+                    kind = PydanticCustomError(
+                        "account_twice",
+                        "names account {account} a second time; remove one of them",
+                        {"account": account},
+                    )
+                    errors.append(InitErrorDetails(type=kind, loc=("logins", index, "accounts", place), input=account))
+                owners.setdefault(account, index)
+        if errors:
+            raise ValidationError.from_exception_data(type(self).__name__, errors, hide_input=True)
+        return self
+
+
+class Holiday(Settings):
+    """One day of the calendar: closed, or closing early."""
+
+    closed: Annotated[Flag, setting("Closed", "No trading on this day.", looser="structure")] = False
+    early_close: Annotated[
+        TimeOfDay | None, setting("Early close", "Time of day at which trading ends.", looser="structure")
+    ] = None
+    name: Annotated[str, setting("Name", "What the day is called.", looser="neutral"), Field(max_length=200)] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        return {"closed": True} if value == "closed" else value
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.closed == (self.early_close is not None):
+            raise PydanticCustomError("holiday", 'must say either closed: true or early_close: "HH:MM"')
+        return self
+
+
+class HolidayCalendar(Settings):
+    """holidays.yaml: days of the exchange's calendar, times of early closes in ``timezone``."""
+
+    timezone: Annotated[TimeZone, setting("Time zone", "Zone of the early closes.", looser="any")] = "America/Chicago"
+    dates: Annotated[
+        dict[dt.date, Holiday], setting("Days", "Days without trading or with an early close.", looser="structure")
+    ] = Field(default_factory=dict)
