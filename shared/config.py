@@ -248,9 +248,11 @@ class RiskConfig(Settings):
         """Validate every account's merged rules too, and report those errors at the override's own path."""
         errors: list[InitErrorDetails] = []
         config: Self | None = None
+        known: set[tuple[int | str, ...]] = set()
         try:
             config = handler(data)
         except ValidationError as error:
+            known = {tuple(entry["loc"])[1:] for entry in error.errors() if entry["loc"][:1] == ("rules",)}
             errors += [_detail(entry, tuple(entry["loc"])) for entry in error.errors(include_url=False)]
         if config is not None:
             base: Any = _written(config.rules)
@@ -258,7 +260,7 @@ class RiskConfig(Settings):
         else:
             base, accounts = _raw_rules(data)
         for number, rules in accounts.items():
-            errors += _override_errors(number, base, rules, base_is_valid=config is not None)
+            errors += _override_errors(number, base, rules, known)
         if errors or config is None:
             raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
         return config
@@ -283,22 +285,22 @@ def _raw_rules(data: object) -> tuple[dict[str, Any], dict[object, dict[str, Any
 
 
 def _override_errors(
-    number: object, base: dict[str, Any], rules: dict[str, Any], *, base_is_valid: bool
+    number: object, base: dict[str, Any], rules: dict[str, Any], known: set[tuple[int | str, ...]]
 ) -> list[InitErrorDetails]:
+    """Errors of one account's merged rules, at the path of the override; without those ``known`` from `rules`."""
     mappings = {key: value for key, value in rules.items() if isinstance(value, Mapping)}
+    details = []
     try:
         RulesConfig.model_validate(merge_keys(base, mappings))
     except ValidationError as error:
-        details = []
         for entry in error.errors(include_url=False):
             loc = tuple(entry["loc"])
-            # What is wrong in `rules` itself is reported there, not again for every account.
-            if _has_path(mappings, loc) or (base_is_valid and entry["type"] == "missing"):
-                details.append(_detail(entry, ("accounts", str(number), "rules", *loc)))
-            elif base_is_valid:
-                details.append(_detail(entry, ("accounts", str(number), "rules", *loc[:1])))
-        return details
-    return []
+            own = _has_path(mappings, loc)
+            if loc[0] in mappings and (own or loc not in known):
+                # An error between two keys, or at one that is inherited, is the override's: point at its rule.
+                place = loc if own or entry["type"] == "missing" else loc[:1]
+                details.append(_detail(entry, ("accounts", str(number), "rules", *place)))
+    return details
 
 
 def _detail(entry: Any, loc: tuple[int | str, ...]) -> InitErrorDetails:
@@ -340,13 +342,13 @@ class GatewayConfig(Settings):
     ] = "https://rtc.topstepx.com/hubs/market"
 
 
-AccountId = Annotated[Whole, Field(gt=0)]
-
-
 def _accounts(value: object) -> object:
-    if value == "all" or isinstance(value, list | tuple):
+    if value == "all":
         return value
-    raise PydanticCustomError("accounts", "must be all, or a list of account ids such as [101, 102]")
+    numbers = value if isinstance(value, list | tuple) else [None]
+    if not all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in numbers):
+        raise PydanticCustomError("accounts", "must be all, or a list of account ids such as [101, 102]")
+    return tuple(numbers)
 
 
 def _api_key(value: object) -> object:
@@ -367,7 +369,7 @@ class LoginConfig(Settings):
         setting("API key", "keyring (the system's key store), or the key itself.", looser="neutral"),
     ] = SecretStr("keyring")
     accounts: Annotated[
-        Literal["all"] | tuple[AccountId, ...],
+        Literal["all"] | tuple[int, ...],
         BeforeValidator(_accounts),
         setting("Accounts", "all, or a list of account ids.", looser="fewer"),
     ] = "all"
@@ -429,10 +431,22 @@ class Holiday(Settings):
         return self
 
 
+def _date(value: object) -> object:
+    if isinstance(value, dt.date):
+        return value
+    try:
+        if isinstance(value, str) and len(value) == len("2026-01-31"):
+            return dt.date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError("date", "is not a date; write it as year-month-day, such as 2026-12-25")
+
+
 class HolidayCalendar(Settings):
     """holidays.yaml: days of the exchange's calendar, times of early closes in ``timezone``."""
 
     timezone: Annotated[TimeZone, setting("Time zone", "Zone of the early closes.", looser="any")] = "America/Chicago"
     dates: Annotated[
-        dict[dt.date, Holiday], setting("Days", "Days without trading or with an early close.", looser="structure")
+        dict[Annotated[dt.date, BeforeValidator(_date)], Holiday],
+        setting("Days", "Days without trading or with an early close.", looser="structure"),
     ] = Field(default_factory=dict)

@@ -458,7 +458,10 @@ class DailyTotalLoss(RuleConfig):
 
 
 class ProfitGiveBack(RuleConfig):
-    """Locks when the day's realized P&L has fallen too far from its peak."""
+    """Locks when the day's realized P&L has fallen too far from its peak.
+
+    With both amount and percent the one reached first counts. A share is taken of a peak above 0 only.
+    """
 
     rule_id = "RULE-015"
     title = "Profit given back"
@@ -485,8 +488,6 @@ class ProfitGiveBack(RuleConfig):
     def _amount_or_percent(self) -> Self:
         if self.amount is None and self.percent is None:
             raise PydanticCustomError("no_limit", "limits nothing; give amount, percent or both")
-        if self.percent is not None and self.min_peak == 0:
-            raise PydanticCustomError("no_peak", "has percent but no min_peak; give a min_peak above 0")
         return self
 
 
