@@ -6,7 +6,7 @@ in `shared.rule_config` and are re-exported here. Reading the files is the work 
 
 import datetime as dt
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -387,27 +387,41 @@ class AccountsConfig(Settings):
     gateway: GatewayConfig = GatewayConfig()
     logins: tuple[LoginConfig, ...] = ()
 
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _each_once(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse a user name or an account id that comes twice, together with all other errors."""
         errors: list[InitErrorDetails] = []
-        names: dict[str, int] = {}
-        owners: dict[int, int] = {}
-        for index, login in enumerate(self.logins):
-            if names.setdefault(login.username.casefold(), index) != index:
-                kind = PydanticCustomError("username_twice", "names a user that is already there; remove one of them")
-                errors.append(InitErrorDetails(type=kind, loc=("logins", index, "username"), input=login.username))
-            for place, account in enumerate(() if login.accounts == "all" else login.accounts):
-                if account in owners:
-                    kind = PydanticCustomError(
-                        "account_twice",
-                        "names account {account} a second time; remove one of them",
-                        {"account": account},
-                    )
-                    errors.append(InitErrorDetails(type=kind, loc=("logins", index, "accounts", place), input=account))
-                owners.setdefault(account, index)
-        if errors:
-            raise ValidationError.from_exception_data(type(self).__name__, errors, hide_input=True)
-        return self
+        config: Self | None = None
+        try:
+            config = handler(data)
+        except ValidationError as error:
+            errors += [_detail(entry, tuple(entry["loc"])) for entry in error.errors(include_url=False)]
+        raw = data.get("logins") if isinstance(data, Mapping) else config.logins if config is not None else None
+        errors += _twice(raw if isinstance(raw, list | tuple) else ())
+        if errors or config is None:
+            raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
+        return config
+
+
+def _twice(logins: Sequence[object]) -> Iterator[InitErrorDetails]:
+    names: dict[str, int] = {}
+    owners: dict[int, int] = {}
+    for index, login in enumerate(logins):
+        fields = login if isinstance(login, Mapping) else dict(login) if isinstance(login, LoginConfig) else {}
+        name, accounts = fields.get("username"), fields.get("accounts")
+        if isinstance(name, str) and names.setdefault(name.strip().casefold(), index) != index:
+            kind = PydanticCustomError("username_twice", "is a user name that is already there; remove one of them")
+            yield InitErrorDetails(type=kind, loc=("logins", index, "username"), input=name)
+        for place, account in enumerate(accounts if isinstance(accounts, list | tuple) else ()):
+            if not isinstance(account, int):
+                continue
+            if account in owners:
+                kind = PydanticCustomError(
+                    "account_twice", "is account {account} a second time; remove one of them", {"account": account}
+                )
+                yield InitErrorDetails(type=kind, loc=("logins", index, "accounts", place), input=account)
+            owners.setdefault(account, index)
 
 
 class Holiday(Settings):

@@ -85,7 +85,7 @@ def _flag(value: object) -> bool:
 def _whole(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, Decimal | float) and value == value.__trunc__():
+    if isinstance(value, Decimal | float) and abs(value) < 1e12 and value == int(value):
         return int(value)
     raise PydanticCustomError("whole_number", "must be a whole number")
 

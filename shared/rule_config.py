@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.config_fields import (
@@ -67,15 +67,28 @@ class MaxContracts(RuleConfig):
         setting("Reduce to the limit", "At a breach, close just what is too much.", looser="structure"),
     ] = True
 
-    @model_validator(mode="after")
-    def _one_action(self) -> Self:
-        if self.close_all == self.reduce_to_limit:
+    @model_validator(mode="before")
+    @classmethod
+    def _other_action(cls, data: object) -> object:
+        """If only one of the two is given, the other is its opposite."""
+        if not isinstance(data, dict):
+            return data
+        given = [key for key in ("close_all", "reduce_to_limit") if isinstance(data.get(key), bool)]
+        if len(given) == 1 and len({"close_all", "reduce_to_limit"} & data.keys()) == 1:
+            other = "close_all" if given == ["reduce_to_limit"] else "reduce_to_limit"
+            return {**data, other: not data[given[0]]}
+        return data
+
+    @field_validator("reduce_to_limit")
+    @classmethod
+    def _one_action(cls, value: bool, info: ValidationInfo) -> bool:
+        if info.data.get("close_all", not value) == value:
             raise PydanticCustomError(
                 "one_action",
-                "has {which} of close_all and reduce_to_limit set to true; set exactly one of them to true",
-                {"which": "both" if self.close_all else "neither"},
+                "and close_all are both {value}; set exactly one of them to true",
+                {"value": "true" if value else "false"},
             )
-        return self
+        return value
 
 
 def _unknown_symbol_action(value: object) -> object:
