@@ -43,7 +43,8 @@ class Action:
     """One obligation of the enforcer, kept until the gateway shows it done.
 
     close_position: `target` 0. reduce_position: `target` contracts may stay. cancel_order: `order_id` must stop working.
-    modify_order: `stop_price` (nanos) of `order_id`. `size` is what was to be taken off when it was decided.
+    modify_order: `stop_price` (nanos) of `order_id`. `size` is what was to be taken off when it was decided, `held` the
+    signed size of the position then.
     """
 
     id: int
@@ -55,6 +56,7 @@ class Action:
     decided_at: int
     target: int = 0
     size: int = 0
+    held: int = 0
     order_id: int | None = None
     stop_price: int | None = None
 
@@ -97,6 +99,13 @@ class Settle:
 
 
 @dataclass(slots=True)
+class Read:
+    """The account's working orders must be read once, now; the read comes back as an OrdersSnapshot."""
+
+    account_id: int
+
+
+@dataclass(slots=True)
 class Warn:
     """Something to tell people, enforced nothing. `level` is the share of the limit in percent, or 0 for other warnings."""
 
@@ -136,4 +145,4 @@ class Remember:
     values: Mapping[str, object]
 
 
-Decision = Lock | LockChanged | Unlock | Act | Settle | Warn | Alert | DayChanged | Remember
+Decision = Lock | LockChanged | Unlock | Act | Settle | Read | Warn | Alert | DayChanged | Remember

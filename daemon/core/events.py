@@ -277,4 +277,3 @@ def opens_or_increases(order: OrderRecord, position_size: int) -> bool:
 def is_market_order(order: OrderRecord) -> bool:
     """Whether the order trades at once rather than rest."""
     return order.type == OrderType.MARKET
-

@@ -1,0 +1,637 @@
+"""The engine: one event in, a list of decisions out. Deterministic, and the same class live, in tests and in a replay.
+
+Path of an event: it changes the state; timers that its time has made due are worked off; the rules that want its kind are
+judged for the accounts it touches; lockouts, latches and verdicts are turned into obligations. A quote that lies inside the
+band of its contract ends after the first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from daemon.core import obligations
+from daemon.core.bands import Band
+from daemon.core.decisions import (
+    Alert,
+    DayChanged,
+    Decision,
+    Lock,
+    LockChanged,
+    Lockout,
+    Read,
+    Remember,
+    Unlock,
+    Warn,
+)
+from daemon.core.events import (
+    AccountListed,
+    AccountUpdate,
+    ClearRequested,
+    ConfigChanged,
+    ConnectionChanged,
+    ContractSeen,
+    Event,
+    LockRequested,
+    OrdersSnapshot,
+    OrderUpdate,
+    PositionsSnapshot,
+    PositionUpdate,
+    Quote,
+    Tick,
+    TradeRecord,
+    TradesSnapshot,
+    TradeUpdate,
+)
+from daemon.core.ledger import Ledger
+from daemon.core.local_time import TradingDays
+from daemon.core.lockouts import shrink_baseline
+from daemon.core.rule import (
+    WARNING_LEVELS,
+    Flatten,
+    Gauge,
+    LockVerdict,
+    Notice,
+    ReadOrders,
+    ReleaseVerdict,
+    RuleState,
+    Trigger,
+    Verdict,
+    View,
+)
+from daemon.core.rules import build_rules
+from daemon.core.sessions import Sessions
+from daemon.core.state import AccountState, Latch, Market
+from daemon.core.units import SECOND_US
+from shared.config import HolidayCalendar, RiskConfig
+from shared.models import MANUAL_RULE_ID, RULE_BY_ID, LockoutKind
+
+NEVER = 1 << 62
+STALE_QUOTE_US = 10 * SECOND_US
+ALL_TRIGGERS = tuple(Trigger)
+_NOTHING: list[Decision] = []
+
+
+class Engine:
+    """All accounts' state and rules. Not thread-safe: one caller feeds it events, in order of their times.
+
+    `next_lockout_id` and `next_action_id` continue the ids on disk. `handle` returns a list that the caller must not change.
+    """
+
+    def __init__(
+        self,
+        config: RiskConfig,
+        calendar: HolidayCalendar,
+        *,
+        next_lockout_id: int = 1,
+        next_action_id: int = 1,
+    ) -> None:
+        self.market = Market()
+        self.accounts: dict[int, AccountState] = {}
+        self.now = 0
+        self._next_lockout_id = next_lockout_id
+        self._next_action_id = next_action_id
+        self._rules: dict[int, list[RuleState]] = {}
+        self._by_trigger: dict[int, dict[Trigger, list[RuleState]]] = {}
+        self._bands: dict[str, Band] = {}
+        self._holders: dict[str, set[int]] = {}
+        self._held: dict[int, set[str]] = {}
+        self._stale: set[str] = set()
+        self._due = 0
+        self._account_due: dict[int, int] = {}
+        self._handlers: dict[type, Callable[[Any, list[Decision]], None]] = {
+            OrderUpdate: self._on_order,
+            PositionUpdate: self._on_position,
+            TradeUpdate: self._on_trade,
+            PositionsSnapshot: self._on_positions,
+            OrdersSnapshot: self._on_orders,
+            TradesSnapshot: self._on_trades,
+            AccountUpdate: self._on_account,
+            AccountListed: self._on_listed,
+            ContractSeen: self._on_contract,
+            ConnectionChanged: self._on_connection,
+            Tick: self._on_tick,
+            ConfigChanged: self._on_config,
+            LockRequested: self._on_lock_requested,
+            ClearRequested: self._on_clear_requested,
+        }
+        self._use(config, calendar)
+
+    def _use(self, config: RiskConfig, calendar: HolidayCalendar) -> None:
+        self.config = config
+        self.calendar = calendar
+        self.days = TradingDays(config.reset.time, config.reset.timezone)
+        start, end = self.days.bounds(self.now)
+        net = config.policy.pnl_basis == "net"
+        self.view = View(self.market, self.now, start, end, net, self.days, calendar)
+
+    # ---- restoring
+
+    def restore(
+        self,
+        now: int,
+        *,
+        lockouts: Iterable[Lockout] = (),
+        memories: Mapping[tuple[int, str], Mapping[str, object]] | None = None,
+        trades: Iterable[tuple[int, TradeRecord]] = (),
+        contracts: Iterable[ContractSeen] = (),
+    ) -> None:
+        """Take over what the store kept. Active lockouts bind at once; ended ones only keep their breach from locking twice.
+
+        Positions and orders are not restored: they are the gateway's, and are read.
+        """
+        self.now = max(self.now, now)
+        self.view.now = self.now
+        self.view.day_start, self.view.day_end = self.days.bounds(self.now)
+        for seen in contracts:
+            self.market.learn(seen.contract)
+        for lockout in lockouts:
+            account = self.account(lockout.account_id)
+            account.causes[lockout.rule_id, lockout.symbol, lockout.cause] = lockout.locked_at
+            self._next_lockout_id = max(self._next_lockout_id, lockout.id + 1)
+            if lockout.cleared_at is None:
+                account.locks[lockout.id] = lockout
+        for (account_id, key), values in (memories or {}).items():
+            account = self.account(account_id)
+            account.memory[key] = dict(values)
+        for account_id, trade in trades:
+            self.account(account_id).ledger.add(trade)
+        for account in self.accounts.values():
+            self._recall_warnings(account)
+            self._schedule(account)
+
+    def account(self, account_id: int) -> AccountState:
+        """The account's state, made when it is first heard of."""
+        known = self.accounts.get(account_id)
+        if known is None:
+            known = self.accounts[account_id] = AccountState(account_id)
+            known.ledger = Ledger(self.view.day_start, self.view.day_end)
+            self._set_rules(known)
+            self._account_due[account_id] = self.view.day_end
+            self._due = min(self._due, self.view.day_end)
+        return known
+
+    # ---- events
+
+    def handle(self, event: Event) -> list[Decision]:
+        """Everything that must be done because of an event."""
+        if type(event) is Quote:
+            return self._on_quote(event)
+        out: list[Decision] = []
+        if event.at > self.now:
+            self.now = self.view.now = event.at
+        if self.now >= self._due:
+            self._timers(out)
+        self._handlers[type(event)](event, out)
+        return out
+
+    def _on_quote(self, event: Quote) -> list[Decision]:
+        market = self.market
+        market.quote(event)
+        at = event.at
+        if at > self.now:
+            self.now = self.view.now = at
+        contract_id = event.contract_id
+        band = self._bands.get(contract_id)
+        if at < self._due:
+            if band is None:
+                return _NOTHING
+            book = market.books[contract_id]
+            if (
+                band.bid_low < (book.bid or book.last) < band.bid_high
+                and band.ask_low < (book.ask or book.last) < band.ask_high
+            ):
+                return _NOTHING
+        out: list[Decision] = []
+        if self.now >= self._due:
+            self._timers(out)
+        for account_id in sorted(self._holders.get(contract_id, ())):
+            account = self.accounts[account_id]
+            self._judge(account, (Trigger.QUOTES,), out)
+            self._conclude(account, out, bands=False)
+        self._set_band(contract_id)
+        return out
+
+    def _on_position(self, event: PositionUpdate, out: list[Decision]) -> None:
+        account = self.account(event.account_id)
+        account.apply_position(event.position, self.now)
+        self._touched(account, (Trigger.POSITIONS,), out)
+
+    def _on_order(self, event: OrderUpdate, out: list[Decision]) -> None:
+        account = self.account(event.account_id)
+        account.apply_order(event.order, self.now)
+        self._touched(account, (Trigger.ORDERS,), out, bands=False)
+
+    def _on_trade(self, event: TradeUpdate, out: list[Decision]) -> None:
+        account = self.account(event.account_id)
+        account.apply_trade(event.trade, self.now)
+        self._touched(account, (Trigger.TRADES,), out)
+
+    def _on_positions(self, event: PositionsSnapshot, out: list[Decision]) -> None:
+        account = self.account(event.account_id)
+        first = not account.positions_read_at
+        account.apply_positions(event)
+        self._touched(account, ALL_TRIGGERS if first else (Trigger.POSITIONS,), out)
+
+    def _on_orders(self, event: OrdersSnapshot, out: list[Decision]) -> None:
+        account = self.account(event.account_id)
+        first = not account.orders_read_at
+        account.apply_orders(event)
+        self._touched(account, ALL_TRIGGERS if first else (Trigger.ORDERS,), out, bands=False)
+
+    def _on_trades(self, event: TradesSnapshot, out: list[Decision]) -> None:
+        account = self.account(event.account_id)
+        first = not account.trades_read_at
+        account.apply_trades(event)
+        self._touched(account, ALL_TRIGGERS if first else (Trigger.TRADES,), out)
+
+    def _on_account(self, event: AccountUpdate, out: list[Decision]) -> None:
+        account = self.account(event.account_id)
+        account.apply_account(event)
+        self._touched(account, (Trigger.ACCOUNT,), out)
+
+    def _on_listed(self, event: AccountListed, out: list[Decision]) -> None:
+        for account in self.accounts.values():
+            if account.login != event.login:
+                continue
+            listed = account.account_id in event.account_ids
+            if account.listed and not listed:
+                text = (
+                    f"Account {account.account_id} is no longer listed by login {event.login}: it cannot be protected."
+                )
+                out.append(Alert(self.now, account.account_id, text))
+            account.listed = listed
+
+    def _on_contract(self, event: ContractSeen, out: list[Decision]) -> None:
+        contract_id = event.contract.contract_id
+        if self.market.contracts.get(contract_id) == event.contract:
+            return
+        self.market.learn(event.contract)
+        for account in self.accounts.values():
+            orders = any(order.contract_id == contract_id for order in account.orders.values())
+            if contract_id in account.positions or orders:
+                self._touched(account, ALL_TRIGGERS, out)
+
+    def _on_connection(self, event: ConnectionChanged, out: list[Decision]) -> None:
+        if event.channel == "user" and not event.up:
+            for account in self.accounts.values():
+                if account.login == event.login:
+                    account.begin_gap(self.now)
+
+    def _on_tick(self, event: Tick, out: list[Decision]) -> None:
+        for contract_id, holders in self._holders.items():
+            book = self.market.books.get(contract_id)
+            for account_id in holders:
+                since = max(book.at if book else 0, self.accounts[account_id].positions[contract_id].opened_at)
+                fresh = self.now - since <= STALE_QUOTE_US
+                if fresh:
+                    break
+            else:
+                if holders and contract_id not in self._stale:
+                    self._stale.add(contract_id)
+                    self._warn_stale(contract_id, out)
+                continue
+            self._stale.discard(contract_id)
+
+    def _on_config(self, event: ConfigChanged, out: list[Decision]) -> None:
+        previous = self.days
+        self._use(event.config, event.calendar)
+        changed_day = (previous.reset, previous.timezone) != (self.days.reset, self.days.timezone)
+        for account in self.accounts.values():
+            if changed_day:
+                self._regroup(account)
+            self._set_rules(account)
+            self._recall_warnings(account)
+            self._touched(account, ALL_TRIGGERS, out)
+
+    def _on_lock_requested(self, event: LockRequested, out: list[Decision]) -> None:
+        account = self.account(event.account_id)
+        until = event.expires_at if event.expires_at is not None else self.view.day_end
+        words = f"Locked by {event.by} until {self.view.until_text(until)}"
+        reason = f"{words}: {event.reason}" if event.reason else words
+        verdict = LockVerdict(LockoutKind.MANUAL, f"request {self._next_lockout_id}", reason, until)
+        self._lock(account, MANUAL_RULE_ID, verdict, out)
+        self._conclude(account, out)
+
+    def _on_clear_requested(self, event: ClearRequested, out: list[Decision]) -> None:
+        for account in self.accounts.values():
+            lockout = account.locks.get(event.lockout_id)
+            if lockout is None or lockout.kind == LockoutKind.API:
+                continue
+            lockout.clear_due_at, lockout.clear_by, lockout.clear_reason = event.due_at, event.by, event.reason
+            out.append(LockChanged(lockout))
+            self._expire(account, out)
+            self._touched(account, ALL_TRIGGERS, out)
+
+    # ---- time
+
+    def _timers(self, out: list[Decision]) -> None:
+        view = self.view
+        if self.now >= view.day_end:
+            view.day_start, view.day_end = self.days.bounds(self.now)
+        for account in list(self.accounts.values()):
+            if self._account_due[account.account_id] > self.now:
+                continue
+            triggers: tuple[Trigger, ...] = (Trigger.TIMER,)
+            if self.now >= account.ledger.day_end:
+                account.ledger.begin_day(view.day_start, view.day_end)
+                account.ledger.forget_before(self.days.week_start(self.now))
+                self._forget_day(account)
+                out.append(DayChanged(self.now, account.account_id, self.days.name(self.now)))
+                triggers = ALL_TRIGGERS
+            if self._expire(account, out):
+                triggers = ALL_TRIGGERS
+            self._touched(account, triggers, out)
+        self._due = min(self._account_due.values(), default=view.day_end)
+
+    def _expire(self, account: AccountState, out: list[Decision]) -> bool:
+        ended = False
+        for lockout in list(account.locks.values()):
+            if lockout.expires_at is not None and lockout.expires_at <= self.now:
+                self._unlock(account, lockout, "time", out)
+                ended = True
+            elif lockout.clear_due_at is not None and lockout.clear_due_at <= self.now:
+                self._unlock(account, lockout, lockout.clear_by or "admin", out)
+                ended = True
+        return ended
+
+    def _schedule(self, account: AccountState) -> None:
+        due = account.ledger.day_end
+        for lockout in account.locks.values():
+            if lockout.expires_at is not None:
+                due = min(due, lockout.expires_at)
+            if lockout.clear_due_at is not None:
+                due = min(due, lockout.clear_due_at)
+        for state in self._by_trigger[account.account_id].get(Trigger.TIMER, ()):
+            try:
+                at = state.rule.next_due(account, self.view)
+            except Exception:
+                continue  # reported when it is judged
+            if at is not None:
+                due = min(due, max(at, self.now + 1))
+        self._account_due[account.account_id] = due
+        self._due = min(self._due, due) if self._due else min(self._account_due.values())
+
+    def _regroup(self, account: AccountState) -> None:
+        """The reset moved: the same trades, counted by the new trading day."""
+        old = account.ledger
+        account.ledger = Ledger(self.view.day_start, self.view.day_end)
+        for trades in (old.history, old.trades, old.early):
+            for trade in trades.values():
+                account.ledger.add(trade)
+
+    def _forget_day(self, account: AccountState) -> None:
+        for state in self._rules[account.account_id]:
+            state.warned.clear()
+            state.failed = False
+        if account.memory.pop("notices", None) is not None:
+            account.unsaved_memory.add("notices")
+        horizon = self.view.day_start - 8 * 86_400 * SECOND_US
+        account.causes = {key: at for key, at in account.causes.items() if at >= horizon}
+
+    # ---- judging
+
+    def _set_rules(self, account: AccountState) -> None:
+        rules_config = self.config.rules_for(account.account_id)
+        hours = rules_config.session_block_outside
+        account.sessions = None
+        if hours is not None and hours.enabled and hours.account_window is not None:
+            account.sessions = Sessions(hours.account_window, self.calendar if hours.respect_holidays else None)
+        failed = {state.rule.rule_id for state in self._rules.get(account.account_id, ()) if state.failed}
+        rules = [RuleState(rule) for rule in build_rules(rules_config)]
+        for state in rules:
+            state.failed = state.rule.rule_id in failed
+        self._rules[account.account_id] = rules
+        self._by_trigger[account.account_id] = {
+            trigger: [state for state in rules if trigger in state.rule.triggers] for trigger in Trigger
+        }
+
+    def _touched(
+        self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision], *, bands: bool = True
+    ) -> None:
+        if account.locks:
+            for lockout in account.locks.values():
+                if lockout.baseline and account.positions_read_at and shrink_baseline(lockout, account, None, self.now):
+                    out.append(LockChanged(lockout))
+        self._judge(account, triggers, out)
+        self._conclude(account, out, bands=bands)
+
+    def _judge(self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision]) -> None:
+        by_trigger = self._by_trigger[account.account_id]
+        states = by_trigger[triggers[0]] if len(triggers) == 1 else self._rules[account.account_id]
+        for state in states:
+            rule = state.rule
+            if rule.needs and not self._has_read(account, rule.needs):
+                continue
+            try:
+                verdicts = rule.judge(account, self.view)
+                percent = rule.percent(account, self.view)
+            except Exception as error:  # law 9: one broken rule stays one
+                if not state.failed:
+                    state.failed = True
+                    text = (
+                        f"{rule.rule_id} {rule.key} could not be judged for account {account.account_id};"
+                        " all other rules go on."
+                    )
+                    out.append(Alert(self.now, account.account_id, text, f"{type(error).__name__}: {error}"))
+                continue
+            state.verdicts = verdicts
+            for verdict in verdicts:
+                self._take(account, state, verdict, out)
+            if percent is not None and percent >= WARNING_LEVELS[-1]:
+                self._warn(account, state, percent, out)
+
+    @staticmethod
+    def _has_read(account: AccountState, needs: frozenset[Trigger]) -> bool:
+        return (
+            (Trigger.POSITIONS not in needs or account.positions_read_at > 0)
+            and (Trigger.ORDERS not in needs or account.orders_read_at > 0)
+            and (Trigger.TRADES not in needs or account.trades_read_at > 0)
+        )
+
+    def _take(self, account: AccountState, state: RuleState, verdict: Verdict, out: list[Decision]) -> None:
+        kind = type(verdict)
+        rule_id = state.rule.rule_id
+        if kind is LockVerdict:
+            assert isinstance(verdict, LockVerdict)
+            self._lock(account, rule_id, verdict, out)
+        elif isinstance(verdict, Flatten):
+            position = account.positions.get(verdict.contract_id)
+            if position is not None and verdict.contract_id not in account.latches:
+                direction = 1 if position.size > 0 else -1
+                account.latches[verdict.contract_id] = Latch(rule_id, verdict.reason, direction, verdict.cancel_orders)
+        elif isinstance(verdict, ReleaseVerdict):
+            for lockout in list(account.locks.values()):
+                if lockout.rule_id == rule_id and lockout.expires_at is None:
+                    self._unlock(account, lockout, "condition", out)
+        elif isinstance(verdict, ReadOrders):
+            out.append(Read(account.account_id))
+        elif isinstance(verdict, Notice):
+            told = account.memory.setdefault("notices", {})
+            if verdict.key not in told:
+                told[verdict.key] = self.now
+                account.unsaved_memory.add("notices")
+                out.append(Warn(self.now, account.account_id, rule_id, 0, verdict.text, verdict.contract_id))
+
+    def _lock(self, account: AccountState, rule_id: str, verdict: LockVerdict, out: list[Decision]) -> None:
+        key = (rule_id, verdict.symbol, verdict.cause)
+        for lockout in account.locks.values():
+            if lockout.rule_id != rule_id or lockout.symbol != verdict.symbol or lockout.kind != verdict.kind:
+                continue
+            lasts = lockout.expires_at is None or (
+                verdict.expires_at is not None and lockout.expires_at >= verdict.expires_at
+            )
+            if lasts:
+                if key not in account.causes:
+                    account.causes[key] = self.now
+                    lockout.cause = verdict.cause
+                    out.append(LockChanged(lockout))
+                return
+        if key in account.causes:
+            return
+        account.causes[key] = self.now
+        if verdict.expires_at is not None and verdict.expires_at <= self.now:
+            return
+        lockout = Lockout(
+            id=self._next_lockout_id,
+            account_id=account.account_id,
+            rule_id=rule_id,
+            kind=verdict.kind,
+            symbol=verdict.symbol,
+            reason=verdict.reason,
+            locked_at=verdict.at if verdict.at is not None else self.now,
+            expires_at=verdict.expires_at,
+            cause=verdict.cause,
+            baseline=dict(verdict.baseline or {}),
+        )
+        self._next_lockout_id += 1
+        account.locks[lockout.id] = lockout
+        out.append(Lock(lockout))
+
+    def _unlock(self, account: AccountState, lockout: Lockout, by: str, out: list[Decision]) -> None:
+        del account.locks[lockout.id]
+        lockout.cleared_at, lockout.cleared_by = self.now, by
+        out.append(Unlock(lockout))
+
+    def _conclude(self, account: AccountState, out: list[Decision], *, bands: bool = True) -> None:
+        """Turn what is demanded into obligations, set the bands and the timers."""
+        for contract_id, latch in account.latches.items():
+            if latch.cancel_orders:
+                for order in account.orders.values():
+                    if order.contract_id == contract_id:
+                        account.order_latches.setdefault(order.order_id, latch)
+        rules = self._rules[account.account_id]
+        demanding = account.locks or account.latches or account.order_latches or account.obligations
+        if demanding or any(state.verdicts for state in rules):
+            wanted = obligations.demands(account, self.market, rules, self.now)
+            if wanted or account.obligations:
+                obligations.reconcile(account, wanted, self.now, self._new_action_id, out)
+        if account.unsaved_memory:
+            for key in sorted(account.unsaved_memory):
+                out.append(Remember(account.account_id, key, dict(account.memory.get(key, {}))))
+            account.unsaved_memory.clear()
+        if bands:
+            self._set_bands(account)
+        self._schedule(account)
+
+    def _new_action_id(self) -> int:
+        self._next_action_id += 1
+        return self._next_action_id - 1
+
+    # ---- warnings
+
+    def _warn(self, account: AccountState, state: RuleState, percent: int, out: list[Decision]) -> None:
+        if percent >= 100:
+            return
+        level = next(level for level in WARNING_LEVELS if percent >= level)
+        if level in state.warned:
+            return
+        state.warned.update(lower for lower in WARNING_LEVELS if lower <= level)
+        account.remember(
+            f"warned {state.rule.rule_id}", {"day": self.days.name(self.now), "levels": sorted(state.warned)}
+        )
+        gauge = state.rule.gauge(account, self.view)
+        title = RULE_BY_ID[state.rule.rule_id].title
+        figures = f": {gauge.value} of {gauge.limit}" if gauge is not None else ""
+        about = f" ({gauge.worst})" if gauge is not None and gauge.worst else ""
+        text = f"{title} at {percent} % of the limit{figures}{about}."
+        out.append(Warn(self.now, account.account_id, state.rule.rule_id, level, text))
+
+    def _recall_warnings(self, account: AccountState) -> None:
+        today = self.days.name(self.now)
+        for state in self._rules[account.account_id]:
+            kept = account.memory.get(f"warned {state.rule.rule_id}")
+            levels = kept.get("levels") if kept and kept.get("day") == today else None
+            if isinstance(levels, list):
+                state.warned = {level for level in levels if isinstance(level, int)}
+
+    def _warn_stale(self, contract_id: str, out: list[Decision]) -> None:
+        for account_id in sorted(self._holders[contract_id]):
+            text = (
+                f"No quote for {self.market.symbol(contract_id)} for 10 s: unrealized P&L is not known and limits on it"
+                " cannot be judged."
+            )
+            out.append(Warn(self.now, account_id, "", 0, text, contract_id))
+
+    # ---- quotes
+
+    def _set_bands(self, account: AccountState) -> None:
+        held = self._held.get(account.account_id, set())
+        now_held = set(account.positions)
+        if held or now_held:
+            for contract_id in held - now_held:
+                self._holders[contract_id].discard(account.account_id)
+            for contract_id in now_held - held:
+                self._holders.setdefault(contract_id, set()).add(account.account_id)
+            self._held[account.account_id] = now_held
+            for contract_id in held | now_held:
+                self._set_band(contract_id)
+
+    def _set_band(self, contract_id: str) -> None:
+        holders = self._holders.get(contract_id)
+        if not holders:
+            self._bands.pop(contract_id, None)
+            self._holders.pop(contract_id, None)
+            self._stale.discard(contract_id)
+            return
+        contract = self.market.contracts.get(contract_id)
+        band = Band()
+        if contract is not None:
+            for account_id in holders:
+                account = self.accounts[account_id]
+                position = account.positions[contract_id]
+                for state in self._by_trigger[account_id][Trigger.QUOTES]:
+                    try:
+                        watch = state.rule.watch(account, position, self.view)
+                    except Exception:
+                        continue  # reported when it is judged
+                    if watch.loss_at is not None or watch.gain_at is not None:
+                        band.take_in(position, contract, watch)
+        self._bands[contract_id] = band
+
+    # ---- what others may ask
+
+    @property
+    def next_due(self) -> int:
+        """When the next timer is due, microseconds UTC."""
+        return self._due
+
+    def held_contracts(self) -> set[str]:
+        """Contracts in which any account holds a position: the quotes that are needed."""
+        return {contract_id for contract_id, holders in self._holders.items() if holders}
+
+    def stale_contracts(self) -> set[str]:
+        """Held contracts without a quote for 10 s."""
+        return set(self._stale)
+
+    def rule_states(self, account_id: int) -> list[RuleState]:
+        """The rules of an account, in the order of their ids."""
+        return self._rules[account_id]
+
+    def gauge(self, account: AccountState, state: RuleState) -> Gauge | None:
+        """How near an account is to a rule's limit; None when the rule has no scale or cannot be judged."""
+        self.view.now = self.now
+        try:
+            return state.rule.gauge(account, self.view)
+        except Exception:
+            return None  # reported when it is judged

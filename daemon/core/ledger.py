@@ -1,0 +1,214 @@
+"""The trades of one account's trading day: realized P&L, entries, closing orders.
+
+Everything here is a function of the set of trades, keyed by trade id: a trade that comes twice changes nothing, a later
+`voided` takes it back, and the order in which trades arrive does not matter. The cost of one more trade does not grow with
+their number. `entry_log` and `closing_log` name, in the order of arrival, the times of new entries and the ids of closing orders
+that changed: a rule that remembers how far it has read them looks only at what is new. A new day begins new lists.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field
+
+from daemon.core.events import TradeRecord
+from daemon.core.units import SECOND_US
+
+WINDOW_US = 3600 * SECOND_US
+"""Entries are remembered for an hour across a reset, the longest window of RULE-006."""
+
+
+@dataclass(slots=True)
+class ClosingOrder:
+    """The closing fills of one order, summed; micro-dollars. `fills` counts those not voided."""
+
+    order_id: int
+    contract_id: str
+    net: int = 0
+    gross: int = 0
+    fills: int = 0
+    first_at: int = 0
+    last_at: int = 0
+
+
+@dataclass(slots=True)
+class Entry:
+    """An order with at least one opening fill; `at` is the time of its first."""
+
+    order_id: int
+    contract_id: str
+    at: int
+    fills: int = 0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Trades from `day_start` (inclusive) to `day_end`; sums in micro-dollars."""
+
+    day_start: int = 0
+    day_end: int = 0
+    net: int = 0
+    gross: int = 0
+    count: int = 0
+    trades: dict[int, TradeRecord] = field(default_factory=dict)
+    entries: dict[int, Entry] = field(default_factory=dict)
+    closings: dict[int, ClosingOrder] = field(default_factory=dict)
+    early: dict[int, TradeRecord] = field(default_factory=dict)
+    history: dict[int, TradeRecord] = field(default_factory=dict)
+    entry_log: list[int] = field(default_factory=list)
+    closing_log: list[int] = field(default_factory=list)
+    first_trade_at: int = 0
+    last_trade_at: int = 0
+    _entry_times: list[tuple[int, int]] = field(default_factory=list)
+    _earlier_entries: list[tuple[int, int]] = field(default_factory=list)
+    _earlier_sum: tuple[int, int, int] | None = None
+
+    def begin_day(self, day_start: int, day_end: int) -> None:
+        """Start a trading day; trades that came ahead of it are counted now."""
+        carried = [entry for entry in self._earlier_entries + self._entry_times if entry[0] > day_start - WINDOW_US]
+        early, closed = self.early, self.trades
+        self.day_start, self.day_end = day_start, day_end
+        self.net = self.gross = self.count = 0
+        self.trades, self.entries, self.closings, self.early = {}, {}, {}, {}
+        self.entry_log, self.closing_log = [], []
+        self.history.update(closed)
+        self._earlier_sum = None
+        self.first_trade_at = self.last_trade_at = 0
+        self._entry_times = []
+        self._earlier_entries = carried
+        for trade in early.values():
+            self.add(trade)
+
+    def add(self, trade: TradeRecord) -> bool:
+        """Take a trade in. Returns whether anything changed."""
+        if trade.created_at < self.day_start:
+            return self._add_earlier(trade)
+        if trade.created_at >= self.day_end:
+            self.early[trade.trade_id] = trade
+            return False
+        known = self.trades.get(trade.trade_id)
+        if known is not None:
+            if known == trade:
+                return False
+            if known.voided and not trade.voided:
+                return False  # a late copy of the trade as it was before it was voided
+            self._count(known, -1)
+        self.trades[trade.trade_id] = trade
+        self._count(trade, 1)
+        if not self.first_trade_at or trade.created_at < self.first_trade_at:
+            self.first_trade_at = trade.created_at
+        self.last_trade_at = max(self.last_trade_at, trade.created_at)
+        return True
+
+    def entries_since(self, since: int, until: int) -> int:
+        """Entries with `since` < time <= `until`, those of the last hour before the day included."""
+        count = 0
+        for times in (self._entry_times, self._earlier_entries):
+            if not times or times[-1][0] <= since:
+                continue
+            count += bisect_right(times, until, key=_time) - bisect_right(times, since, key=_time)
+        return count
+
+    def entries_from(self, at: int) -> list[tuple[int, int]]:
+        """(time, order id) of the day's entries at or after a time, in the order of time."""
+        return self._entry_times[bisect_left(self._entry_times, at, key=_time) :]
+
+    def last_closing(self) -> ClosingOrder | None:
+        """The closing order that filled last."""
+        return next(reversed(self.closings.values()), None)
+
+    def earlier_realized(self, since: int, *, net: bool) -> int:
+        """Realized P&L of trades from `since` to the start of this day, as far as they were read."""
+        if self._earlier_sum is None or self._earlier_sum[0] != since:
+            counted = [t for t in self.history.values() if since <= t.created_at < self.day_start and not t.voided]
+            gross = sum(trade.pnl or 0 for trade in counted)
+            self._earlier_sum = (since, gross - sum(trade.fees for trade in counted), gross)
+        return self._earlier_sum[1 if net else 2]
+
+    def forget_before(self, at: int) -> None:
+        """Drop trades of earlier days that nothing asks for any more."""
+        self.history = {key: trade for key, trade in self.history.items() if trade.created_at >= at}
+        self._earlier_sum = None
+
+    def _add_earlier(self, trade: TradeRecord) -> bool:
+        known = self.history.get(trade.trade_id)
+        if known == trade or (known is not None and known.voided and not trade.voided):
+            return False
+        self.history[trade.trade_id] = trade
+        self._earlier_sum = None
+        if trade.pnl is None and trade.created_at > self.day_start - WINDOW_US:
+            held = [entry for entry in self._earlier_entries if entry[1] != trade.order_id]
+            if not trade.voided:
+                insort(held, (trade.created_at, trade.order_id))
+            self._earlier_entries = held
+        return True
+
+    def _count(self, trade: TradeRecord, sign: int) -> None:
+        if trade.voided:
+            return
+        gross = trade.pnl or 0
+        net = gross - trade.fees
+        self.net += sign * net
+        self.gross += sign * gross
+        self.count += sign
+        if trade.pnl is None:
+            self._count_entry(trade, sign)
+            return
+        closing = self.closings.get(trade.order_id)
+        if closing is None:
+            closing = ClosingOrder(trade.order_id, trade.contract_id, first_at=trade.created_at)
+            self.closings[trade.order_id] = closing
+        self.closing_log.append(trade.order_id)
+        closing.net += sign * net
+        closing.gross += sign * gross
+        closing.fills += sign
+        closing.first_at = min(closing.first_at, trade.created_at)
+        if trade.created_at > closing.last_at or not closing.last_at:
+            closing.last_at = trade.created_at
+            self._reorder(closing)
+
+    def _reorder(self, closing: ClosingOrder) -> None:
+        """Keep `closings` in the order of the last fills, whatever order they arrive in."""
+        del self.closings[closing.order_id]
+        later = []
+        while self.closings:
+            order_id, last = self.closings.popitem()
+            if (last.last_at, last.order_id) <= (closing.last_at, closing.order_id):
+                self.closings[order_id] = last
+                break
+            later.append(last)
+        self.closings[closing.order_id] = closing
+        for moved in reversed(later):
+            self.closings[moved.order_id] = moved
+
+    def _count_entry(self, trade: TradeRecord, sign: int) -> None:
+        entry = self.entries.get(trade.order_id)
+        if entry is None:
+            entry = self.entries[trade.order_id] = Entry(trade.order_id, trade.contract_id, trade.created_at)
+        entry.fills += sign
+        if sign > 0 and entry.fills == 1:
+            entry.at = trade.created_at
+            self._insert_entry(entry)
+        elif sign > 0 and trade.created_at < entry.at:
+            self._remove_entry(entry)
+            entry.at = trade.created_at
+            self._insert_entry(entry)
+        elif entry.fills <= 0:
+            self._remove_entry(entry)
+            del self.entries[trade.order_id]
+
+    def _insert_entry(self, entry: Entry) -> None:
+        item = (entry.at, entry.order_id)
+        self.entry_log.append(entry.at)
+        if not self._entry_times or self._entry_times[-1] <= item:
+            self._entry_times.append(item)
+        else:
+            insort(self._entry_times, item)
+
+    def _remove_entry(self, entry: Entry) -> None:
+        item = (entry.at, entry.order_id)
+        self._entry_times = [held for held in self._entry_times if held != item]
+
+
+def _time(item: tuple[int, int]) -> int:
+    return item[0]

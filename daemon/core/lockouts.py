@@ -1,0 +1,51 @@
+"""What a lockout covers and forbids, and how the size it lets stay shrinks."""
+
+from __future__ import annotations
+
+from daemon.core.decisions import Lockout
+from daemon.core.rule import allowed_size
+from daemon.core.state import AccountState, Market
+from shared.models import LockoutKind
+
+WHOLE_ACCOUNT_TEXT = {
+    LockoutKind.HARD: "nothing may be held",
+    LockoutKind.MANUAL: "nothing may be held",
+    LockoutKind.API: "nothing may be held",
+    LockoutKind.SESSION: "nothing may be held outside the session",
+    LockoutKind.SYMBOL: "nothing may be held in this symbol",
+    LockoutKind.COOLDOWN: "no new exposure",
+}
+
+
+def covers(lockout: Lockout, contract_id: str, market: Market) -> bool:
+    """Whether a lockout is about a contract."""
+    return lockout.symbol is None or lockout.symbol in market.names(contract_id)
+
+
+def shrink_baseline(lockout: Lockout, account: AccountState, contract_ids: list[str] | None, now: int) -> bool:
+    """Lower what may stay to what is held; returns whether it changed.
+
+    What was sold during a cooldown may not be bought back. A contract with a fill that its position update does not show yet
+    is left alone: the update to come would be taken for an increase.
+    """
+    changed = False
+    for contract_id in contract_ids if contract_ids is not None else list(lockout.baseline):
+        base = lockout.baseline.get(contract_id)
+        if base is None or account.unseen_fills(contract_id, now):
+            continue
+        kept = allowed_size(lockout, contract_id, account.size(contract_id))
+        if kept != base:
+            changed = True
+            if kept:
+                lockout.baseline[contract_id] = kept
+            else:
+                del lockout.baseline[contract_id]
+    return changed
+
+
+def held_baseline(account: AccountState, now: int) -> dict[str, int]:
+    """Signed size of every contract as held now, fills that no position update shows yet included."""
+    held = {contract_id: position.size for contract_id, position in account.positions.items()}
+    for contract_id in account.contracts_with_unseen_fills():
+        held[contract_id] = held.get(contract_id, 0) + account.unseen_fills(contract_id, now)
+    return {contract_id: size for contract_id, size in held.items() if size}

@@ -1,0 +1,236 @@
+"""What a rule is: a class that looks at an account and says what must be, never does anything itself.
+
+A rule is judged after each event of its `triggers`. Its verdicts replace those of its judgement before, so a rule states what
+must hold now; `Flatten` alone is kept by the engine until the position is gone, whatever the price does meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from daemon.core.local_time import TradingDays
+from daemon.core.state import AccountState, Market, Position
+from shared.models import LockoutKind
+
+if TYPE_CHECKING:
+    from daemon.core.decisions import Lockout
+    from shared.config import HolidayCalendar
+
+
+class Trigger(Enum):
+    """What a rule wants to be judged on."""
+
+    POSITIONS = "positions"
+    ORDERS = "orders"
+    TRADES = "trades"
+    QUOTES = "quotes"
+    ACCOUNT = "account"
+    TIMER = "timer"
+
+
+@dataclass(slots=True)
+class View:
+    """What a rule may look at besides the account. `net` is the P&L basis; times are microseconds UTC."""
+
+    market: Market
+    now: int
+    day_start: int
+    day_end: int
+    net: bool
+    days: TradingDays
+    calendar: HolidayCalendar
+
+    def until_text(self, at: int) -> str:
+        """An instant for people, in the zone of the reset."""
+        return self.days.text(at, self.now)
+
+    def session_start(self, account: AccountState, at: int) -> int:
+        """Start of the account's session that holds `at`: of its session window, else of the trading day."""
+        opening = account.sessions.current(at) if account.sessions is not None else None
+        return opening.start if opening is not None else self.day_start
+
+    def realized(self, account: AccountState) -> int:
+        """Realized P&L of the account's trading day on the configured basis, micro-dollars."""
+        return account.realized(net=self.net)
+
+
+@dataclass(slots=True)
+class LockVerdict:
+    """The account, or one symbol, must be locked.
+
+    `cause` names the breach: the same rule and cause never lock twice, so a lockout that ended stays ended until something
+    new happens. `baseline` None: nothing may be held; else the signed sizes that may stay. `at` is the time of the breach.
+    """
+
+    kind: LockoutKind
+    cause: str
+    reason: str
+    expires_at: int | None
+    symbol: str | None = None
+    baseline: dict[str, int] | None = None
+    at: int | None = None
+
+
+@dataclass(slots=True)
+class ReleaseVerdict:
+    """The condition of the rule's own lockouts without an end has ended."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class Flatten:
+    """The position of a contract must go, and its working orders with it if asked."""
+
+    contract_id: str
+    reason: str
+    cancel_orders: bool = False
+
+
+@dataclass(slots=True)
+class Reduce:
+    """At most `keep` contracts of the position's direction may stay."""
+
+    contract_id: str
+    keep: int
+    reason: str
+
+
+@dataclass(slots=True)
+class LimitTotal:
+    """Contracts of the account must come down to `limit`, last increased position first.
+
+    `count_type`: net, gross, long or short. Judged on what is left after everything else has been closed or reduced.
+    """
+
+    limit: int
+    count_type: str
+    reason: str
+
+
+@dataclass(slots=True)
+class CancelOrder:
+    """A working order must go."""
+
+    order_id: int
+    contract_id: str
+    reason: str
+
+
+@dataclass(slots=True)
+class MoveStop:
+    """A stop order's price (nanos) must be moved."""
+
+    order_id: int
+    contract_id: str
+    stop_price: int
+    reason: str
+
+
+@dataclass(slots=True)
+class ReadOrders:
+    """The open orders must be read before the rule can judge."""
+
+
+@dataclass(slots=True)
+class Notice:
+    """Something to tell people, once for each `key` and trading day."""
+
+    key: str
+    text: str
+    contract_id: str | None = None
+
+
+Verdict = LockVerdict | ReleaseVerdict | Flatten | Reduce | LimitTotal | CancelOrder | MoveStop | ReadOrders | Notice
+
+
+@dataclass(slots=True)
+class Gauge:
+    """How near an account is to a limit. `value` and `limit` are texts with units for people; `percent` is whole, 100 = breach.
+
+    `percent` None: the rule has no scale. `worst` names the position or window the figures are of, if one.
+    """
+
+    value: str
+    limit: str
+    percent: int | None
+    worst: str = ""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Unrealized P&L of a position (micro-dollars) at or beyond which a quote must be judged; None = never."""
+
+    loss_at: int | None = None
+    gain_at: int | None = None
+
+
+NO_WATCH = Watch()
+NOTHING: Sequence[Verdict] = ()
+
+
+class Rule:
+    """Base of all rules. A rule holds its configuration and nothing else; what it must remember is in the account."""
+
+    rule_id: ClassVar[str]
+    key: ClassVar[str]
+    triggers: ClassVar[frozenset[Trigger]]
+    needs: ClassVar[frozenset[Trigger]] = frozenset()
+    """Reads (POSITIONS, ORDERS, TRADES) that must have succeeded once before the rule can be judged."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
+        """What must hold now."""
+        raise NotImplementedError
+
+    def gauge(self, account: AccountState, view: View) -> Gauge | None:
+        """How near the account is to the limit, for people."""
+        return None
+
+    def percent(self, account: AccountState, view: View) -> int | None:
+        """Share of the limit used in whole percent, cheap; None when there is no scale."""
+        return None
+
+    def next_due(self, account: AccountState, view: View) -> int | None:
+        """When the rule must be judged next though nothing happens."""
+        return None
+
+    def watch(self, account: AccountState, position: Position, view: View) -> Watch:
+        """Which quotes of a position's contract the rule must see."""
+        return NO_WATCH
+
+
+def percent_of(value: int, limit: int) -> int:
+    """Share of a limit in whole percent, rounded down, never negative. Both on the same side of zero count."""
+    if limit == 0:
+        return 100 if value >= 0 else 0
+    if (value >= 0) != (limit > 0):
+        return 0
+    return abs(value) * 100 // abs(limit)
+
+
+WARNING_LEVELS = (90, 75, 50)
+"""Shares of a limit, in percent, at which a warning is given once a trading day."""
+
+
+@dataclass(slots=True)
+class RuleState:
+    """What the engine keeps of one rule for one account."""
+
+    rule: Rule
+    verdicts: Sequence[Verdict] = NOTHING
+    warned: set[int] = field(default_factory=set)
+    failed: bool = False
+
+
+def allowed_size(lockout: Lockout, contract_id: str, size: int) -> int:
+    """Signed size of a position that a lockout lets stay, given the size held."""
+    base = lockout.baseline.get(contract_id, 0)
+    if size * base <= 0:
+        return 0
+    return size if abs(size) <= abs(base) else base

@@ -1,0 +1,50 @@
+"""RULE-011: symbols that may not be traded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon.core.rule import NOTHING, Gauge, LockVerdict, Rule, Trigger, Verdict, View
+from daemon.core.state import AccountState
+from shared.config import SymbolBlocks
+from shared.models import LockoutKind
+
+
+class SymbolBlocksRule(Rule):
+    """Breached by a position or a working order in a blocked symbol; that symbol alone is locked, without an end."""
+
+    rule_id = "RULE-011"
+    key = "symbol_blocks"
+    triggers = frozenset({Trigger.POSITIONS, Trigger.ORDERS})
+
+    config: SymbolBlocks
+
+    def __init__(self, config: SymbolBlocks) -> None:
+        super().__init__(config)
+        self._blocked = frozenset(config.blocked_symbols)
+
+    def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
+        """See `Rule.judge`."""
+        if not account.positions and not account.orders:
+            return NOTHING
+        names = view.market.names
+        verdicts: list[Verdict] = []
+        for position in account.positions.values():
+            if not self._blocked.isdisjoint(names(position.contract_id)):
+                cause = f"position {position.contract_id} {position.increased_at}"
+                verdicts.append(self._verdict(position.contract_id, cause, view))
+        for order in account.orders.values():
+            if not self._blocked.isdisjoint(names(order.contract_id)):
+                verdicts.append(self._verdict(order.contract_id, f"order {order.order_id}", view))
+        return verdicts
+
+    @staticmethod
+    def _verdict(contract_id: str, cause: str, view: View) -> LockVerdict:
+        symbol = view.market.symbol(contract_id)
+        reason = f"{symbol} is a blocked symbol; it is closed and stays locked."
+        return LockVerdict(LockoutKind.SYMBOL, cause, reason, None, symbol=symbol)
+
+    def gauge(self, account: AccountState, view: View) -> Gauge:
+        """The blocked symbols that are locked."""
+        locked = sorted(lock.symbol for lock in account.locks.values() if lock.rule_id == self.rule_id and lock.symbol)
+        return Gauge(", ".join(locked) if locked else "none held", ", ".join(sorted(self._blocked)), None)

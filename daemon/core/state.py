@@ -1,0 +1,352 @@
+"""What is known of each account and of the market, and how an event changes it. No judgement in here.
+
+Sizes are signed contracts, prices nanos, money micro-dollars, times microseconds UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from daemon.core import symbols
+from daemon.core.events import (
+    AccountUpdate,
+    Contract,
+    OrderRecord,
+    OrdersSnapshot,
+    PositionRecord,
+    PositionsSnapshot,
+    Quote,
+    TradeRecord,
+    TradesSnapshot,
+    signed,
+)
+from daemon.core.ledger import Ledger
+from daemon.core.sessions import Sessions
+from daemon.core.units import SECOND_US
+
+if TYPE_CHECKING:
+    from daemon.core.decisions import Action, Lockout
+
+SETTLING_US = 2 * SECOND_US
+"""A fill and the position update it causes come at most this far apart; see `AccountState.unseen_fills`."""
+
+TOMBSTONE_US = 600 * SECOND_US
+"""How long it is remembered that an order ended, so that an older message cannot bring it back."""
+
+
+@dataclass(slots=True)
+class Position:
+    """One open position. `read_at` is the start of the read that `size` stems from, 0 when it was pushed."""
+
+    contract_id: str
+    size: int
+    average_price: int
+    position_id: int
+    created_at: int
+    opened_at: int
+    increased_at: int
+    increase_sequence: int
+    updated_at: int
+    read_at: int = 0
+
+
+@dataclass(slots=True)
+class Book:
+    """Last usable prices of a contract; 0 = none yet. `at` is the time of the last usable one."""
+
+    bid: int = 0
+    ask: int = 0
+    last: int = 0
+    at: int = 0
+
+
+@dataclass(slots=True)
+class Latch:
+    """A position that must go, whatever the price does meanwhile, until it is flat or turned round by the trader."""
+
+    rule_id: str
+    reason: str
+    direction: int
+    cancel_orders: bool
+
+
+@dataclass(slots=True)
+class Market:
+    """Contracts and prices, the same for all accounts."""
+
+    contracts: dict[str, Contract] = field(default_factory=dict)
+    books: dict[str, Book] = field(default_factory=dict)
+    _symbols: dict[str, str] = field(default_factory=dict)
+    _names: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def learn(self, contract: Contract) -> None:
+        """Take a contract's data in."""
+        self.contracts[contract.contract_id] = contract
+        self._symbols.pop(contract.contract_id, None)
+        self._names.pop(contract.contract_id, None)
+
+    def symbol(self, contract_id: str) -> str:
+        """Root of the contract's name, or of its id when the name is unknown."""
+        known = self._symbols.get(contract_id)
+        if known is None:
+            known = self._symbols[contract_id] = symbols.symbol_of(contract_id, self.contracts.get(contract_id))
+        return known
+
+    def names(self, contract_id: str) -> frozenset[str]:
+        """Every root by which a configuration may name the contract."""
+        known = self._names.get(contract_id)
+        if known is None:
+            known = self._names[contract_id] = symbols.names_of(contract_id, self.contracts.get(contract_id))
+        return known
+
+    def quote(self, quote: Quote) -> None:
+        """Take prices in. Zero, missing, negative and crossed ones are ignored."""
+        book = self.books.get(quote.contract_id)
+        if book is None:
+            book = self.books[quote.contract_id] = Book()
+        bid, ask = quote.bid, quote.ask
+        if bid > 0 and ask > 0:
+            if bid > ask:
+                bid = ask = 0
+            else:
+                book.bid, book.ask = bid, ask
+        elif bid > 0:
+            book.bid = bid
+            if book.ask < bid:
+                book.ask = 0
+        elif ask > 0:
+            book.ask = ask
+            if book.bid > ask:
+                book.bid = 0
+        if quote.last > 0:
+            book.last = quote.last
+        if bid > 0 or ask > 0 or quote.last > 0:
+            book.at = quote.at
+
+    def exit_price(self, contract_id: str, size: int) -> int | None:
+        """Price at which a position of that sign could be closed now: bid for a long, ask for a short, else last."""
+        book = self.books.get(contract_id)
+        if book is None:
+            return None
+        price = book.bid if size > 0 else book.ask
+        return price or book.last or None
+
+    def unrealized(self, position: Position) -> int | None:
+        """Unrealized P&L in micro-dollars, rounded down; None without a price or contract data."""
+        parts = self.unrealized_exactly(position)
+        return None if parts is None else parts[0] // parts[1]
+
+    def unrealized_exactly(self, position: Position) -> tuple[int, int] | None:
+        """Unrealized P&L in micro-dollars as a fraction (numerator, denominator > 0): an average price may lie
+        between ticks. signed ticks x tickValue x size, by the gateway's contract data.
+        """
+        contract = self.contracts.get(position.contract_id)
+        price = self.exit_price(position.contract_id, position.size)
+        if contract is None or contract.tick_size <= 0 or price is None:
+            return None
+        return (price - position.average_price) * contract.tick_value * position.size, contract.tick_size
+
+
+@dataclass(slots=True)
+class AccountState:
+    """Everything known of one account."""
+
+    account_id: int
+    login: str = ""
+    name: str = ""
+    can_trade: bool = True
+    balance: int | None = None
+    listed: bool = True
+    known: bool = False
+    positions: dict[str, Position] = field(default_factory=dict)
+    orders: dict[int, OrderRecord] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    sessions: Sessions | None = None
+    positions_read_at: int = 0
+    orders_read_at: int = 0
+    trades_read_at: int = 0
+    gap_at: int = 0
+    last_event_at: int = 0
+    locks: dict[int, Lockout] = field(default_factory=dict)
+    latches: dict[str, Latch] = field(default_factory=dict)
+    order_latches: dict[int, Latch] = field(default_factory=dict)
+    obligations: dict[str | int, Action] = field(default_factory=dict)
+    causes: dict[tuple[str, str | None, str], int] = field(default_factory=dict)
+    memory: dict[str, dict[str, object]] = field(default_factory=dict)
+    unsaved_memory: set[str] = field(default_factory=set)
+    _position_events: dict[str, int] = field(default_factory=dict)
+    _position_reads: dict[str, int] = field(default_factory=dict)
+    _order_events: dict[int, int] = field(default_factory=dict)
+    _ended_orders: dict[int, int] = field(default_factory=dict)
+    _unseen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _sequence: int = 0
+
+    @property
+    def reconciled(self) -> bool:
+        """Whether positions, orders and trades have each been read since the last gap."""
+        return min(self.positions_read_at, self.orders_read_at, self.trades_read_at) > self.gap_at
+
+    def realized(self, *, net: bool) -> int:
+        """Realized P&L of the trading day, micro-dollars."""
+        return self.ledger.net if net else self.ledger.gross
+
+    def size(self, contract_id: str) -> int:
+        """Signed size held, 0 when flat."""
+        position = self.positions.get(contract_id)
+        return position.size if position is not None else 0
+
+    def position_read_at(self, contract_id: str) -> int:
+        """Start of the read that the current size stems from; 0 when it stems from a pushed event, or was never read."""
+        return self._position_reads.get(contract_id, 0)
+
+    def unseen_fills(self, contract_id: str, now: int) -> int:
+        """Signed size traded but not yet in a position update (or, negative of it, the other way round).
+
+        Fills and position updates of one trade come as separate messages in either order, within `SETTLING_US`.
+        """
+        size, at = self._unseen.get(contract_id, (0, 0))
+        return size if now - at <= SETTLING_US else 0
+
+    def remember(self, key: str, values: dict[str, object]) -> None:
+        """Keep a rule's own figures of this account; stored with it, restored at start. JSON-able values."""
+        if self.memory.get(key) != values:
+            self.memory[key] = values
+            self.unsaved_memory.add(key)
+
+    def contracts_with_unseen_fills(self) -> list[str]:
+        """Contracts in which fills and position updates have lately not matched."""
+        return [contract_id for contract_id, (size, _) in self._unseen.items() if size]
+
+    def apply_account(self, event: AccountUpdate) -> None:
+        """Take an account message in."""
+        self.login = event.login or self.login
+        self.name = event.name or self.name
+        self.can_trade = event.can_trade
+        self.listed = self.known = True
+        if event.balance is not None:
+            self.balance = event.balance
+        self.last_event_at = event.at
+
+    def apply_position(self, record: PositionRecord, at: int) -> None:
+        """Take a pushed position in."""
+        self._position_events[record.contract_id] = at
+        self._position_reads[record.contract_id] = 0
+        self.last_event_at = at
+        self._set_position(record, at, 0)
+
+    def apply_positions(self, event: PositionsSnapshot) -> None:
+        """Take a read of all positions in; a contract whose own event is newer than the read keeps the event's value."""
+        started = event.started_at
+        found = {record.contract_id: record for record in event.positions}
+        for contract_id in [*found, *(held for held in self.positions if held not in found)]:
+            if self._position_events.get(contract_id, -1) >= started:
+                continue
+            self._position_reads[contract_id] = started
+            self._set_position(found.get(contract_id) or PositionRecord(contract_id, 0, 0), event.at, started)
+        for contract_id, read_at in self._position_reads.items():
+            # Contracts that are flat by an event before the read, and by the read.
+            if read_at < started and self._position_events.get(contract_id, -1) < started:
+                self._position_reads[contract_id] = started
+        self.positions_read_at = max(self.positions_read_at, started)
+
+    def apply_order(self, order: OrderRecord, at: int) -> None:
+        """Take a pushed order in. An order that has ended never works again."""
+        self.last_event_at = at
+        self._order_events[order.order_id] = at
+        self._set_order(order, at)
+
+    def apply_orders(self, event: OrdersSnapshot) -> None:
+        """Take a read of all working orders in; an order whose own event is newer keeps the event's value."""
+        started = event.started_at
+        found = {order.order_id: order for order in event.orders}
+        for order_id in [held for held in self.orders if held not in found]:
+            if self._order_events.get(order_id, -1) < started:
+                del self.orders[order_id]
+                self._order_events.pop(order_id, None)
+        for order_id, order in found.items():
+            if self._order_events.get(order_id, -1) < started and order_id not in self._ended_orders:
+                self._set_order(order, event.at)
+        self.orders_read_at = max(self.orders_read_at, started)
+        if self._ended_orders:
+            horizon = event.at - TOMBSTONE_US
+            self._ended_orders = {key: at for key, at in self._ended_orders.items() if at >= horizon}
+
+    def apply_trade(self, trade: TradeRecord, at: int) -> bool:
+        """Take a pushed trade in. Returns whether the day's figures changed."""
+        self.last_event_at = at
+        fresh = trade.trade_id not in self.ledger.trades and trade.trade_id not in self.ledger.history
+        changed = self.ledger.add(trade)
+        if fresh and not trade.voided:
+            self._note_unseen(trade.contract_id, signed(trade.side, trade.size), at)
+        return changed
+
+    def apply_trades(self, event: TradesSnapshot) -> bool:
+        """Take a read of the day's trades in. Returns whether the day's figures changed."""
+        changed = False
+        for trade in event.trades:
+            changed |= self.ledger.add(trade)
+        self.trades_read_at = max(self.trades_read_at, event.started_at)
+        return changed
+
+    def begin_gap(self, at: int) -> None:
+        """Events may have been lost up to now: the account is reconciled again once all has been read anew."""
+        self.gap_at = max(self.gap_at, at)
+
+    def _set_position(self, record: PositionRecord, at: int, read_at: int) -> None:
+        contract_id, size = record.contract_id, record.size
+        known = self.positions.get(contract_id)
+        before = known.size if known is not None else 0
+        if size != before:
+            if read_at:
+                self._unseen.pop(contract_id, None)
+            else:
+                self._note_unseen(contract_id, before - size, at)
+        if size == 0:
+            self.positions.pop(contract_id, None)
+            self.latches.pop(contract_id, None)
+            return
+        latch = self.latches.get(contract_id)
+        if latch is not None and latch.direction * size < 0:
+            del self.latches[contract_id]
+        increased = abs(size) > abs(before) or size * before < 0
+        if increased:
+            self._sequence += 1
+        if known is None or size * before < 0:
+            self.positions[contract_id] = Position(
+                contract_id,
+                size,
+                record.average_price,
+                record.position_id,
+                record.created_at,
+                at,
+                at,
+                self._sequence,
+                at,
+                read_at,
+            )
+            return
+        known.size = size
+        known.average_price = record.average_price or known.average_price
+        known.position_id = record.position_id or known.position_id
+        known.created_at = record.created_at or known.created_at
+        known.updated_at = at
+        known.read_at = read_at
+        if increased:
+            known.increased_at = at
+            known.increase_sequence = self._sequence
+
+    def _set_order(self, order: OrderRecord, at: int) -> None:
+        if not order.working:
+            self.orders.pop(order.order_id, None)
+            self._ended_orders[order.order_id] = at
+            self._order_events.pop(order.order_id, None)
+            self.order_latches.pop(order.order_id, None)
+        elif order.order_id not in self._ended_orders:
+            self.orders[order.order_id] = order
+
+    def _note_unseen(self, contract_id: str, change: int, at: int) -> None:
+        size, since = self._unseen.get(contract_id, (0, at))
+        if at - since > SETTLING_US:
+            size = 0
+        self._unseen[contract_id] = (size + change, at)
