@@ -1,0 +1,501 @@
+"""The socket: JSON-RPC over lines on loopback, for the tray, the admin window and scripts.
+
+`IpcServer` wires `shared.rpc_connection` (what a line means), `daemon.ipc_admission` (who may stay),
+`daemon.ipc_broadcast` (subscriptions) and the handlers of the daemon. Nothing here waits for a client, and nothing a
+client sends stops the daemon. Everything runs in the thread of the event loop that called `start`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from loguru import logger
+
+from daemon.ipc_admission import Admission, Rank
+from daemon.ipc_broadcast import DEFAULT_INTERVALS, Broadcaster
+from daemon.ipc_listener import Listening, bind_loopback, loopback_address
+from daemon.ipc_sessions import (
+    AlertKind,
+    CallContext,
+    IpcAlert,
+    IpcLimits,
+    Session,
+    second_factor_needed,
+)
+from shared.admin_auth import AdminGate, Login
+from shared.protocol import MAX_LINE, ErrorCode, RpcError, error_line, result_line
+from shared.rpc_connection import (
+    Call,
+    HangUp,
+    LoginJudged,
+    ServerConnection,
+    SignatureRefused,
+)
+from shared.rpc_methods import ADMIN_TOPICS, METHODS, CodeParams, Method, TopicsParams
+
+__all__ = ["CallContext", "Handler", "IpcAlert", "IpcLimits", "IpcServer", "Listening", "SecondFactorCheck"]
+
+type Handler = Callable[[Any, CallContext], Awaitable[object]]
+"""Gets the validated parameters (a model of `shared.rpc_methods`) and the caller; returns what `protocol.encode` takes.
+
+Raises RpcError for a refusal. The handler of `subscribe` returns the snapshot: a mapping from topic to data.
+"""
+
+
+class SecondFactorCheck(Protocol):
+    """The optional second factor of admin sessions; `daemon.second_factor.SecondFactor` is one."""
+
+    @property
+    def enrolled(self) -> bool: ...
+
+    def verify(self, code: str, now: int) -> bool:
+        """Judges a code at `now` (microseconds UTC) and uses it up."""
+        ...
+
+
+class IpcServer:
+    """Serves `handlers` on host:port, loopback only.
+
+    `admin_key`: the 32 bytes of run/admin.key, None to refuse every admin login. `now`: trusted time in microseconds
+    UTC. `monotonic`: seconds, for limits and throttles. `on_alert` gets what should be audited or sent on (it is logged
+    here); of each kind at most one a minute, except logins.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        admin_key: bytes | None,
+        handlers: Mapping[str, Handler],
+        *,
+        now: Callable[[], int],
+        on_alert: Callable[[IpcAlert], None] = lambda alert: None,
+        second_factor: SecondFactorCheck | None = None,
+        methods: Mapping[str, Method] = METHODS,
+        limits: IpcLimits | None = None,
+        topic_intervals: Mapping[str, float] = DEFAULT_INTERVALS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        unknown = sorted(set(handlers) - set(methods))
+        if unknown:
+            raise ValueError(f"handlers for methods that the table does not have: {', '.join(unknown)}")
+        self.limits = limits or IpcLimits()
+        self._host = loopback_address(host)
+        self._port = port
+        self._gate = None if admin_key is None else AdminGate(admin_key)
+        self._handlers = dict(handlers)
+        self._methods = {name: methods[name] for name in methods if name in handlers or name in _BUILT_IN}
+        self._now = now
+        self._on_alert = on_alert
+        self._second_factor = second_factor
+        self._monotonic = monotonic
+        self._broadcaster = Broadcaster(topic_intervals)
+        self._admission = Admission(self.limits.places)
+        self._sessions: dict[int, Session] = {}
+        self._numbers = 0
+        self._lingering: dict[asyncio.Transport, asyncio.TimerHandle] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._judging: deque[Session] = deque()
+        self._judging_admins: deque[Session] = deque()
+        self._turn_timer: asyncio.TimerHandle | None = None
+        self._in_turn = False
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._alerted_at: dict[AlertKind, float] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: asyncio.Server | None = None
+
+    # ---- life
+
+    async def start(self) -> Listening:
+        """Binds and listens. A taken or excluded port is no failure: any free one is taken, and `note` says so.
+
+        Raises OSError when not even that works; the daemon enforces all the same.
+        """
+        self._loop = asyncio.get_running_loop()
+        listener, note = bind_loopback(self._host, self._port)
+        self._server = await self._loop.create_server(self._new_session, sock=listener, backlog=1024)
+        host, port = listener.getsockname()[:2]
+        self._sweep_timer = self._loop.call_later(self.limits.sweep_seconds, self._sweep)
+        if note is not None:
+            self._alert("port_taken", "warning", note)
+        logger.info("The socket listens on {} port {}.", host, port)
+        return Listening(host, port, note)
+
+    async def stop(self, grace: float = 2.0) -> None:
+        """Takes no more connections, lets running calls end for `grace` seconds, then closes everything."""
+        if self._server is not None:
+            self._server.close()
+        current = asyncio.current_task()
+        running = [task for task in self._calls if task is not current]
+        if running:
+            await asyncio.wait(running, timeout=grace)
+        for task in running:
+            task.cancel()
+        for timer in (self._sweep_timer, self._flush_timer, self._turn_timer):
+            if timer is not None:
+                timer.cancel()
+        for session in list(self._sessions.values()):
+            session.close(RpcError(ErrorCode.BUSY, "The daemon is stopping."))
+        await asyncio.sleep(0)
+        for transport, timer in list(self._lingering.items()):
+            timer.cancel()
+            transport.close()
+        self._lingering.clear()
+        await asyncio.sleep(0)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are being served."""
+        return len(self._sessions)
+
+    # ---- events out
+
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody listens to a topic."""
+        return self._broadcaster.wanted(topic)
+
+    def publish(self, topic: str, account_id: int | None, data: object, *, key: str | None = None) -> None:
+        """Sends an `event` to the topic's subscribers. Cheap, never waits, never raises; event loop's thread only.
+
+        Of pnl, positions and quotes only the latest per (topic, account, key) is sent, some times a second, so `data`
+        is the whole state of that account (or of that key of it), never a difference; it must not change afterwards.
+        """
+        try:
+            self._broadcaster.publish(topic, account_id, data, key, self._monotonic())
+        except TypeError as error:
+            self._event_failed(topic, error)
+        self._arm_flush()
+
+    def _arm_flush(self) -> None:
+        if self._flush_timer is not None or self._loop is None:
+            return
+        due_at = self._broadcaster.due_at()
+        if due_at is not None:
+            self._flush_timer = self._loop.call_later(max(0.0, due_at - self._monotonic()), self._flush)
+
+    def _flush(self) -> None:
+        self._flush_timer = None
+        try:
+            self._broadcaster.flush(self._monotonic())
+        except TypeError as error:
+            self._event_failed("?", error)
+        self._arm_flush()
+
+    def _event_failed(self, topic: str, error: TypeError) -> None:
+        self._alert("event_dropped", "warning", f"An event of the topic {topic} could not be sent: {error}.")
+
+    # ---- connections in and out (called by Session)
+
+    def _new_session(self) -> Session:
+        self._numbers += 1
+        connection = ServerConnection(
+            self._gate,
+            methods=self._methods,
+            second_factor_required=self._second_factor_enrolled,
+            admin_idle_seconds=self.limits.admin_idle_seconds,
+        )
+        return Session(self, self._numbers, connection, self._monotonic)
+
+    def session_opened(self, session: Session) -> None:
+        """Finds a place for a new connection, if need be by taking another's."""
+        self._sessions[session.number] = session
+        leaving = self._admission.enter(session.number)
+        if leaving is not None:
+            self._give_way(leaving)
+
+    def session_gone(self, session: Session) -> None:
+        """Forgets a connection; may be called more than once."""
+        self._admission.leave(session.number)
+        self._sessions.pop(session.number, None)
+        for topic in session.topics:
+            self._broadcaster.part(session, topic)
+        session.topics.clear()
+
+    def linger(self, transport: asyncio.Transport, *, flush_first: bool) -> None:
+        """Lets a closing connection's last line arrive, for a moment and for so many connections at most."""
+        assert self._loop is not None
+        if len(self._lingering) >= self.limits.lingering:
+            transport.abort()
+            return
+        if flush_first:
+            transport.close()
+        self._lingering[transport] = self._loop.call_later(self.limits.linger_seconds, self._end_linger, transport)
+
+    def lingered(self, transport: asyncio.Transport) -> None:
+        """The other end has closed."""
+        timer = self._lingering.pop(transport, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _end_linger(self, transport: asyncio.Transport) -> None:
+        self._lingering.pop(transport, None)
+        if transport.is_closing() or transport.get_write_buffer_size() > 0:
+            transport.abort()
+        else:
+            transport.close()
+
+    def _give_way(self, number: int) -> None:
+        session = self._sessions.get(number)
+        if session is None:
+            return
+        text = "All places are taken, and this connection was the one to give way; connect again."
+        self._dismiss(session, RpcError(ErrorCode.BUSY, text, {"retry_after": 1}))
+        self._alert(
+            "places_contested",
+            "warning",
+            f"All {self.limits.places.places} places of the socket are taken; connections give way to newcomers.",
+        )
+
+    def _dismiss(self, session: Session, error: RpcError) -> None:
+        session.close(error)
+        self.session_gone(session)
+
+    def _sweep(self) -> None:
+        now = self._monotonic()
+        for session in list(self._sessions.values()):
+            reason = session.overdue(now)
+            if reason is not None:
+                self._dismiss(session, RpcError(ErrorCode.INVALID_REQUEST, reason))
+            elif session.connection.expire_session(now):
+                self._admin_session_over(session)
+        assert self._loop is not None
+        self._sweep_timer = self._loop.call_later(self.limits.sweep_seconds, self._sweep)
+
+    # ---- lines in
+
+    def lines_came(self, session: Session) -> None:
+        """Judges what has come: at once, or in turn with the others if there is much."""
+        (self._judging_admins if session.connection.in_admin_session else self._judging).append(session)
+        if self._turn_timer is None and not self._in_turn:
+            self._turn()
+
+    def _turn(self) -> None:
+        # One line of each connection after the other, administrators first, so that nobody waits behind a flood.
+        assert self._loop is not None
+        self._turn_timer = None
+        self._in_turn = True
+        began = self._monotonic()
+        try:
+            while self._judging_admins or self._judging:
+                queue = self._judging_admins or self._judging
+                session = queue.popleft()
+                self._judge_one(session)
+                if session.connection.backlog and not session.closed:
+                    queue.append(session)
+                else:
+                    session.lines_judged()
+                if self._monotonic() - began >= self.limits.turn_seconds:
+                    break
+        finally:
+            self._in_turn = False
+        if self._judging_admins or self._judging:
+            pause = (self._monotonic() - began) * (1.0 / self.limits.turn_share - 1.0)
+            self._turn_timer = self._loop.call_later(pause, self._turn)
+
+    def _judge_one(self, session: Session) -> None:
+        if session.closed:
+            return
+        event = session.connection.next_event(self._monotonic())
+        if event is None:
+            return
+        if isinstance(event, Call):
+            self._take_call(session, event)
+            return
+        session.send(event.reply)
+        if isinstance(event, HangUp):
+            session.close()
+            self.session_gone(session)
+        elif isinstance(event, LoginJudged):
+            self._login_judged(session, event.login)
+        elif isinstance(event, SignatureRefused):
+            self._alert("signature_refused", "warning", f"A signed admin request was refused: {event.reason}")
+            if event.session_ended:
+                self._admin_session_over(session)
+        session.settled()
+
+    def _take_call(self, session: Session, call: Call) -> None:
+        refusal = self._refusal(session, call)
+        if refusal is not None:
+            if not call.notification:
+                session.send(error_line(call.id, refusal))
+            session.settled()
+            return
+        session.calls_in_flight += 1
+        assert self._loop is not None
+        task = self._loop.create_task(self._run(session, call), name=f"ipc {call.method.name}")
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    def _refusal(self, session: Session, call: Call) -> RpcError | None:
+        now = self._monotonic()
+        wait = session.calls.take(now)
+        if wait > 0.0:
+            return _busy("This connection calls too often", wait)
+        if not self._admission.request(session.number, now):
+            return _busy("Too many programs want a place at once", 1.0 / self.limits.places.seats_per_second)
+        if session.calls_in_flight >= self.limits.calls_in_flight:
+            return _busy("Too many calls of this connection are running", 0.1)
+        if len(self._calls) >= self.limits.all_calls_in_flight and not call.signed:
+            return _busy("Too many calls are running", 0.1)
+        if call.method.second_factor and not self._second_factor_ok(session):
+            return second_factor_needed()
+        return None
+
+    async def _run(self, session: Session, call: Call) -> None:
+        try:
+            try:
+                async with asyncio.timeout(self.limits.handler_seconds):
+                    if call.method.name == "subscribe":
+                        await self._subscribe(session, call)
+                        return
+                    result = await self._result(session, call)
+                line = result_line(call.id, result)
+                if len(line) > MAX_LINE:
+                    raise RpcError(ErrorCode.INVALID_PARAMS, "The answer is longer than one line may be; ask for less.")
+            except RpcError as error:
+                line = error_line(call.id, error)
+            except TimeoutError:
+                line = error_line(call.id, _busy(f"{call.method.name} took too long", 1.0))
+            except Exception as error:  # noqa: BLE001 - whatever a handler does, the daemon goes on
+                line = error_line(call.id, self._handler_failed(call.method.name, error))
+            if not call.notification:
+                session.send(line)
+        finally:
+            session.calls_in_flight -= 1
+            session.settled()
+
+    def _handler_failed(self, name: str, error: Exception) -> RpcError:
+        logger.opt(exception=error).error("The call {} failed.", name)
+        self._alert("handler_failed", "warning", f"The call {name} failed with {type(error).__name__}; see error.log.")
+        return RpcError(ErrorCode.INTERNAL_ERROR, f"The daemon failed to answer {name}; its error.log says why.")
+
+    async def _result(self, session: Session, call: Call) -> object:
+        name, params = call.method.name, call.params
+        if name == "unsubscribe" and isinstance(params, TopicsParams):
+            return self._unsubscribe(session, params)
+        if name == "auth_second_factor" and isinstance(params, CodeParams):
+            return self._check_second_factor(session, params)
+        if name == "auth_end":
+            session.connection.end_session()
+            self._admin_session_over(session)
+            return {"authenticated": False}
+        return await self._handlers[name](params, self._context(session, call))
+
+    # ---- subscriptions
+
+    async def _subscribe(self, session: Session, call: Call) -> None:
+        assert isinstance(call.params, TopicsParams)
+        topics = list(call.params.topics)
+        if not call.signed and any(topic in ADMIN_TOPICS for topic in topics):
+            raise RpcError(ErrorCode.NOT_AUTHORIZED, f"The topic {ADMIN_TOPICS[0]} is for administrators.")
+        async with session.subscribing:
+            before = dict(session.topics)
+            session.hold([str(topic) for topic in topics])
+            try:
+                self._join(session, [str(topic) for topic in topics])
+                snapshot = await self._handlers["subscribe"](call.params, self._context(session, call))
+                if session.held_too_many():
+                    raise _busy("Too much happened while the snapshot was made", 0.5)
+                line = result_line(call.id, {"topics": list(session.topics), "snapshot": snapshot, "seq": session.seq})
+                if len(line) > MAX_LINE:
+                    raise RpcError(ErrorCode.INVALID_PARAMS, "The snapshot is too long; subscribe to fewer topics.")
+                if not call.notification:
+                    session.send(line)
+            except BaseException:
+                for topic in [topic for topic in session.topics if topic not in before]:
+                    self._part(session, topic)
+                raise
+            finally:
+                session.release()
+        self._note_subscription(session)
+
+    def _unsubscribe(self, session: Session, params: TopicsParams) -> dict[str, object]:
+        for topic in params.topics:
+            self._part(session, topic)
+        self._note_subscription(session)
+        return {"topics": list(session.topics)}
+
+    def _join(self, session: Session, topics: list[str]) -> None:
+        if session.closed:
+            return
+        for topic in topics:
+            session.topics[topic] = None
+            self._broadcaster.join(session, topic)
+
+    def _part(self, session: Session, topic: str) -> None:
+        session.topics.pop(topic, None)
+        self._broadcaster.part(session, topic)
+
+    def _note_subscription(self, session: Session) -> None:
+        if session.number in self._sessions:
+            self._admission.subscription(session.number, bool(session.topics))
+
+    # ---- administrators
+
+    def _login_judged(self, session: Session, login: Login) -> None:
+        if session.connection.proven and session.number in self._sessions:
+            leaving = self._admission.admin(session.number)
+            if leaving is not None:
+                self._give_way(leaving)
+        if login is Login.ACCEPTED:
+            session.second_factor_given = False
+            session.calls.change(self.limits.admin_calls)
+            self._alert("admin_logged_in", "info", f"An administrator logged in on connection {session.number}.")
+        elif login is Login.FAILED:
+            self._alert("admin_login_failed", "warning", "An admin login failed: the proof was wrong.")
+        elif login is Login.FAILED_AND_PAUSED:
+            text = "Admin login is paused after too many failures: someone on this machine may be trying to get in."
+            self._alert("admin_login_paused", "warning", text)
+
+    def _admin_session_over(self, session: Session) -> None:
+        session.second_factor_given = False
+        session.calls.change(self.limits.calls)
+        for topic in [topic for topic in session.topics if topic in ADMIN_TOPICS]:
+            self._part(session, topic)
+        if session.number in self._sessions and self._admission.rank(session.number) is Rank.ADMIN:
+            self._admission.admin_ended(session.number, bool(session.topics))
+
+    def _second_factor_enrolled(self) -> bool:
+        return self._second_factor is not None and self._second_factor.enrolled
+
+    def _second_factor_ok(self, session: Session) -> bool:
+        return session.second_factor_given or not self._second_factor_enrolled()
+
+    def _check_second_factor(self, session: Session, params: CodeParams) -> dict[str, object]:
+        if self._second_factor is not None and self._second_factor.enrolled:
+            if not self._second_factor.verify(params.code, self._now()):
+                self._alert("second_factor_failed", "warning", "A second factor was refused in an admin session.")
+                text = "The code was not accepted: wrong, used already, or too many were tried; wait for the next one."
+                raise RpcError(ErrorCode.NOT_AUTHORIZED, text)
+            session.second_factor_given = True
+        return {"second_factor_required": not self._second_factor_ok(session)}
+
+    def _context(self, session: Session, call: Call) -> CallContext:
+        return CallContext(session.number, call.signed, call.signed and self._second_factor_ok(session), self._now())
+
+    # ---- small things
+
+    def _alert(self, kind: AlertKind, severity: str, text: str) -> None:
+        now = self._monotonic()
+        if kind != "admin_logged_in":
+            if now - self._alerted_at.get(kind, float("-inf")) < self.limits.alert_seconds:
+                return
+            self._alerted_at[kind] = now
+        logger.log("WARNING" if severity == "warning" else "INFO", "{}", text)
+        try:
+            self._on_alert(IpcAlert(kind, "warning" if severity == "warning" else "info", text))
+        except Exception as error:  # noqa: BLE001 - an alert that fails must not take the socket with it
+            logger.opt(exception=error).error("An alert of the socket could not be handed on.")
+
+
+_BUILT_IN = frozenset({"unsubscribe", "auth_begin", "auth_finish", "auth_second_factor", "auth_end"})
+
+
+def _busy(what: str, retry_after: float) -> RpcError:
+    wait = round(max(retry_after, 0.01), 3)
+    return RpcError(ErrorCode.BUSY, f"{what}; try again in a moment.", {"retry_after": wait})

@@ -1,0 +1,246 @@
+"""The methods of the socket: name, who may call, parameters. One table, shared by the daemon and its clients.
+
+Parameters are validated here, before any handler sees them: unknown names, wrong types and out-of-range values are
+refused with -32602 and one sentence. Account ids are integers; times are ISO-8601 with a UTC offset of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from shared.protocol import ErrorCode, RpcError
+
+_MAX_PARAMS = 16
+"""No method takes more; spares the validator an object with a hundred thousand keys."""
+
+PUBLIC_TOPICS = (
+    "status",
+    "pnl",
+    "positions",
+    "orders",
+    "quotes",
+    "lockouts",
+    "rules",
+    "enforcement",
+    "warnings",
+    "config",
+)
+ADMIN_TOPICS = ("log",)
+TOPICS = PUBLIC_TOPICS + ADMIN_TOPICS
+
+Topic = Literal[
+    "status", "pnl", "positions", "orders", "quotes", "lockouts", "rules", "enforcement", "warnings", "config", "log"
+]
+
+
+def _require_utc(moment: datetime) -> datetime:
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("the time must be UTC, like 2026-11-21T07:19:46Z")
+    return moment
+
+
+def _without_repeats(topics: list[Topic]) -> list[Topic]:
+    return list(dict.fromkeys(topics))
+
+
+AccountId = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
+RowId = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
+PageSize = Annotated[int, Field(strict=True, ge=1, le=1000)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+UtcTime = Annotated[datetime, AfterValidator(_require_utc)]
+Username = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
+TopicList = Annotated[list[Topic], FailFast(), Field(min_length=1, max_length=64), AfterValidator(_without_repeats)]
+
+
+class Params(BaseModel):
+    """Parameters of a method: nothing unknown, nothing changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NoParams(Params):
+    """A method without parameters."""
+
+
+class AccountParams(Params):
+    account_id: AccountId
+
+
+class MaybeAccountParams(Params):
+    account_id: AccountId | None = None
+
+
+class GetEnforcementLogParams(Params):
+    """Newest first; `before_id` continues a page at the row before that id."""
+
+    account_id: AccountId | None = None
+    limit: PageSize = 100
+    before_id: RowId | None = None
+
+
+class GetAuditLogParams(Params):
+    """Newest first; `before_id` continues a page at the row before that id."""
+
+    limit: PageSize = 100
+    before_id: RowId | None = None
+
+
+class TopicsParams(Params):
+    topics: TopicList
+
+
+class LockAccountParams(Params):
+    """Exactly one of `minutes` (from now, a year at most) and `until`."""
+
+    account_id: AccountId
+    minutes: Annotated[int, Field(strict=True, ge=1, le=366 * 24 * 60)] | None = None
+    until: UtcTime | None = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if (self.minutes is None) == (self.until is None):
+            raise ValueError("give either minutes or until")
+        return self
+
+
+class SetConfigParams(Params):
+    """The whole file as YAML text, or a patch merged key by key. `dry_run` validates and diffs, and changes nothing."""
+
+    yaml: Annotated[str, StringConstraints(max_length=512 * 1024)] | None = None
+    patch: dict[str, Any] | None = None
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.yaml is None) == (self.patch is None):
+            raise ValueError("give either yaml or patch")
+        return self
+
+
+class SetCredentialParams(Params):
+    """The key is at most 1,280 characters: what a Windows vault holds."""
+
+    username: Username
+    api_key: Annotated[SecretStr, Field(min_length=1, max_length=1280)]
+
+
+class UsernameParams(Params):
+    username: Username
+
+
+class ClearLockoutParams(Params):
+    id: RowId
+    reason: Reason
+
+
+class IdParams(Params):
+    id: RowId
+
+
+class StopDaemonParams(Params):
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+
+
+class AuthBeginParams(Params):
+    client_nonce: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\z")]
+
+
+class AuthFinishParams(Params):
+    # No pattern: a proof of the wrong shape is a failed login (-32001) and counts as one.
+    proof: Annotated[str, StringConstraints(max_length=256)]
+
+
+class CodeParams(Params):
+    """A code of the authenticator app, or a recovery code."""
+
+    code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """`admin`: only signed requests of an admin session. `second_factor`: if one is enrolled, only after it was given
+    in this session (a method that loosens only sometimes asks `CallContext.require_second_factor()` itself)."""
+
+    name: str
+    params: type[Params]
+    admin: bool = False
+    second_factor: bool = False
+
+
+def _table(methods: Iterable[Method]) -> dict[str, Method]:
+    return {method.name: method for method in methods}
+
+
+METHODS: dict[str, Method] = _table(
+    [
+        Method("get_status", NoParams),
+        Method("get_accounts", NoParams),
+        Method("get_positions", AccountParams),
+        Method("get_orders", AccountParams),
+        Method("get_pnl", AccountParams),
+        Method("get_lockouts", MaybeAccountParams),
+        Method("get_rules", AccountParams),
+        Method("get_enforcement_log", GetEnforcementLogParams),
+        Method("subscribe", TopicsParams),
+        Method("unsubscribe", TopicsParams),
+        Method("lock_account", LockAccountParams),
+        Method("auth_begin", AuthBeginParams),
+        Method("auth_finish", AuthFinishParams),
+        Method("auth_second_factor", CodeParams, admin=True),
+        Method("auth_end", NoParams, admin=True),
+        Method("reload_config", NoParams, admin=True),
+        Method("get_config", NoParams, admin=True),
+        Method("set_config", SetConfigParams, admin=True),
+        Method("get_pending_config", NoParams, admin=True),
+        Method("cancel_pending_config", IdParams, admin=True),
+        Method("set_credential", SetCredentialParams, admin=True, second_factor=True),
+        Method("test_connection", UsernameParams, admin=True),
+        Method("clear_lockout", ClearLockoutParams, admin=True, second_factor=True),
+        Method("get_audit_log", GetAuditLogParams, admin=True),
+        Method("backup_now", NoParams, admin=True),
+        Method("stop_daemon", StopDaemonParams, admin=True, second_factor=True),
+        Method("second_factor_enroll", NoParams, admin=True, second_factor=True),
+        Method("second_factor_confirm", CodeParams, admin=True),
+        Method("second_factor_disable", NoParams, admin=True, second_factor=True),
+    ]
+)
+
+SERVED_BY_THE_SOCKET = frozenset({"unsubscribe", "auth_begin", "auth_finish", "auth_second_factor", "auth_end"})
+"""Methods the socket answers itself; all others need a handler."""
+
+
+def validate_params(method: Method, params: dict[str, Any] | None) -> Params:
+    """The method's parameters. Raises RpcError -32602 with one sentence that names the parameter."""
+    if params is not None and len(params) > _MAX_PARAMS:
+        raise RpcError(ErrorCode.INVALID_PARAMS, f"{method.name}: too many parameters ({len(params)}).")
+    try:
+        return method.params.model_validate(params or {})
+    except ValidationError as error:
+        raise RpcError(ErrorCode.INVALID_PARAMS, f"{method.name}: {_sentence(error)}.") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    parts = []
+    # Never the input itself: it may be a key, and it may be a megabyte.
+    for item in error.errors(include_url=False, include_context=False, include_input=False)[:3]:
+        where = ".".join(str(step)[:64] for step in item["loc"])
+        what = str(item["msg"]).removeprefix("Value error, ")
+        what = what[:1].lower() + what[1:300]
+        parts.append(f"{where}: {what}" if where else what)
+    return "; ".join(parts)
