@@ -1,0 +1,452 @@
+"""The one thread that writes `state.db`.
+
+Two lanes lead to it. Durable commits (lockouts, jobs) go through a queue and are done at once, each in a transaction
+that is on disk (synchronous=FULL) when its waiter is told. Everything else is coalesced, latest wins per row, and
+written every 200 ms without waiting for the disk (NORMAL). What cannot be written stays pending and is tried again:
+nothing is lost, and because only the latest value of a row is kept, memory stays bounded by the number of rows touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from daemon.core.events import Event
+from daemon.store.book import RECORDED, Book, Pending
+from daemon.store.database import StoreError, connect, explain, is_corruption, primary_code
+from daemon.store.rows import Change, Row
+from daemon.store.statements import STATEMENTS, grouped
+
+COMMIT_SECONDS: Final = 0.25
+"""Longest wait of a caller for a durable commit: after it the caller enforces anyway (protect first)."""
+FLUSH_SECONDS: Final = 0.2
+_RETRY_MOST_SECONDS: Final = 2.0
+_CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
+_MOST_EVENTS: Final = 1_000_000
+
+_DATA_ERRORS: Final = (
+    sqlite3.IntegrityError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    sqlite3.DataError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    KeyError,
+)
+"""A row that can never be written, as opposed to a disk that cannot be written now."""
+
+Job = Callable[[sqlite3.Connection], Any]
+
+
+class Mirror(Protocol):
+    """Whoever wants the written changes too (the replica). Must return at once; is called in the writer thread."""
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Rows that were written (or could not be, but hold)."""
+
+    def run(self, sql: str, parameters: tuple[Any, ...]) -> None:
+        """A deletion of old rows that was carried out."""
+
+
+class _Waiter:
+    """An asyncio future that another thread resolves; resolving it twice, or after its loop has ended, does nothing."""
+
+    __slots__ = ("_loop", "future")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self._loop.create_future()
+
+    def tell(self, result: Any, error: Exception | None = None) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._finish, result, error)
+
+    def give_up_after(self, seconds: float, result: Any) -> asyncio.TimerHandle:
+        return self._loop.call_later(seconds, self._finish, result, None)
+
+    def _finish(self, result: Any, error: Exception | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+
+
+@dataclass(slots=True)
+class _Commit:
+    changes: list[Change]
+    waiter: _Waiter
+
+
+@dataclass(slots=True)
+class _Run:
+    job: Job
+    waiter: _Waiter
+
+
+@dataclass(slots=True)
+class _Flush:
+    waiter: _Waiter
+
+
+class _Stop:
+    pass
+
+
+class Writer:
+    """Owner of the writing connection.
+
+    Args:
+        path: the database, migrated.
+        connection: open, from `database.connect`; the writer closes it.
+        book: what the database holds of positions and orders.
+        rebuild: makes a new database in place of a damaged one, holding the given lockouts; returns a connection to it.
+        lockouts: rows of all lockouts worth keeping in a rebuilt database.
+        on_alert: told of trouble and of its end, in one plain sentence. Called in the writer thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        connection: sqlite3.Connection,
+        book: Book,
+        rebuild: Callable[[Iterable[Row]], sqlite3.Connection],
+        lockouts: Iterable[Row],
+        on_alert: Callable[[str], None],
+    ) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = connection
+        self._book = book
+        self._rebuild = rebuild
+        self._lockouts: dict[int, Row] = {row["id"]: row for row in lockouts}
+        self._on_alert = on_alert
+        self._queue: queue.SimpleQueue[list[Change] | _Commit | _Run | _Flush | _Stop] = queue.SimpleQueue()
+        self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
+        self._pending: Pending = {}
+        self._pending_durable = False
+        self._failing = False
+        self._failures = 0
+        self._checkpointing = threading.Lock()
+        self._identity = _identity(path)
+        self._stopped = False
+        self.mirror: Mirror | None = None
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    # -- called in the event loop's thread --------------------------------------------------------------------------
+
+    def record(self, event: Event) -> None:
+        """Note what an event says of positions, orders, trades, accounts and contracts; other kinds are ignored."""
+        if type(event) in RECORDED:
+            self._events.append(event)
+
+    def submit(self, changes: list[Change]) -> None:
+        """Have changes written soon."""
+        if changes:
+            self._queue.put(changes)
+
+    async def commit(self, changes: list[Change]) -> bool:
+        """Have changes on disk now. False: not in time (disk full, locked, slow); they stay pending and are retried."""
+        if self._stopped:
+            return False
+        waiter = _Waiter()
+        timer = waiter.give_up_after(COMMIT_SECONDS, False)
+        self._queue.put(_Commit(changes, waiter))
+        try:
+            return bool(await waiter.future)
+        finally:
+            timer.cancel()
+
+    async def execute(self, job: Job) -> Any:
+        """Run a job on the connection, inside a durable transaction, and give back its result.
+
+        Raises:
+            StoreError: the database could not be written; nothing of the job remains.
+        """
+        if self._stopped:
+            raise StoreError("The database is closed.")
+        waiter = _Waiter()
+        self._queue.put(_Run(job, waiter))
+        return await waiter.future
+
+    async def flush(self, seconds: float) -> bool:
+        """Have everything submitted so far written. False: it could not be, or not within that time."""
+        if self._stopped:
+            return not self._pending
+        waiter = _Waiter()
+        timer = waiter.give_up_after(seconds, False)
+        self._queue.put(_Flush(waiter))
+        try:
+            return bool(await waiter.future)
+        finally:
+            timer.cancel()
+
+    def stop(self, seconds: float = 5.0) -> bool:
+        """Write what is pending, close the connection, end the thread. Blocks for at most that time."""
+        if not self._stopped:
+            self._stopped = True
+            self._queue.put(_Stop())
+        self._thread.join(seconds)
+        return not self._thread.is_alive() and not self._pending
+
+    # -- called in the writer thread --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        due = time.monotonic() + FLUSH_SECONDS
+        while True:
+            item: list[Change] | _Commit | _Run | _Flush | _Stop | None
+            try:
+                item = self._queue.get(timeout=max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                item = None
+            if isinstance(item, list):
+                self._merge(item)
+            elif isinstance(item, _Commit):
+                self._commit(item)
+            elif isinstance(item, _Run):
+                self._execute(item)
+            elif isinstance(item, _Flush):
+                item.waiter.tell(self._flush())
+            elif isinstance(item, _Stop):
+                self._flush()
+                self._close()
+                return
+            if time.monotonic() >= due:
+                self._flush()
+                due = time.monotonic() + min(FLUSH_SECONDS * 2 ** min(self._failures, 8), _RETRY_MOST_SECONDS)
+
+    def _merge(self, changes: Iterable[Change]) -> None:
+        for table, key, row in changes:
+            self._pending[table, key] = row
+            if table == "lockouts" and row is not None:
+                self._lockouts[row["id"]] = row
+
+    def _commit(self, item: _Commit) -> None:
+        if self._failing:
+            # Older lockouts may be pending too: all or none.
+            self._merge(item.changes)
+            self._pending_durable = True
+            item.waiter.tell(self._flush(drain=False))
+            return
+        batch: Pending = {}
+        for table, key, row in item.changes:
+            batch[table, key] = row
+            self._pending.pop((table, key), None)
+            if table == "lockouts" and row is not None:
+                self._lockouts[row["id"]] = row
+        written = self._write(batch, durable=True)
+        item.waiter.tell(written)
+        if written:
+            self._tell_mirror(batch)
+        else:
+            self._pending.update(batch)
+            self._pending_durable = True
+
+    def _execute(self, item: _Run) -> None:
+        try:
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = item.job(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                _roll_back(connection)
+                raise
+        except (sqlite3.Error, OSError) as error:
+            item.waiter.tell(None, StoreError(explain(error, self._path)))
+        except Exception as error:  # noqa: BLE001 - the caller's own mistake goes back to the caller
+            item.waiter.tell(None, error)
+        else:
+            item.waiter.tell(result)
+
+    def _flush(self, *, drain: bool = True) -> bool:
+        if drain:
+            self._drain()
+        if not self._pending:
+            return True
+        batch, self._pending = self._pending, {}
+        durable, self._pending_durable = self._pending_durable, False
+        written = self._write(batch, durable=durable)
+        if not written:
+            batch.update(self._pending)
+            self._pending = batch
+            self._pending_durable = durable or self._pending_durable
+        self._tell_mirror(batch)
+        self._checkpoint_if_large()
+        return written
+
+    def _drain(self) -> None:
+        events = self._events
+        for _ in range(len(events)):
+            event = events.popleft()
+            try:
+                self._book.apply(event, self._pending)
+            except Exception as error:  # noqa: BLE001 - one event that cannot be stored stays one (law 9)
+                self._alert(f"An event of kind {type(event).__name__} could not be stored: {error!r}.")
+
+    def _write(self, batch: Pending, *, durable: bool) -> bool:
+        """Write a batch in one transaction; True when done. Never raises."""
+        try:
+            self._transact(batch, durable=durable)
+        except _DATA_ERRORS:
+            # Some row is unfit. Write the others, and say which one was left out.
+            for change in list(batch.items()):
+                try:
+                    self._transact(dict([change]), durable=durable)
+                except _DATA_ERRORS as error:
+                    self._alert(f"A row of {change[0][0]} ({change[0][1]}) could not be stored: {error!r}.")
+                except (sqlite3.Error, OSError) as error:
+                    return self._failed(error)
+            return self._succeeded()
+        except (sqlite3.Error, OSError) as error:
+            return self._failed(error)
+        return self._succeeded()
+
+    def _transact(self, batch: Pending, *, durable: bool) -> None:
+        statements = list(grouped(batch))
+        connection = self._open()
+        try:
+            if not durable:
+                connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("BEGIN IMMEDIATE")
+            for sql, rows in statements:
+                if len(rows) == 1:
+                    connection.execute(sql, rows[0])
+                else:
+                    connection.executemany(sql, rows)
+            connection.execute("COMMIT")
+        except BaseException:
+            _roll_back(connection)
+            raise
+        finally:
+            if not durable:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("PRAGMA synchronous = FULL")
+
+    def _succeeded(self) -> bool:
+        if self._failing:
+            self._failing = False
+            self._alert(f"The database {self._path} can be written again; nothing was lost.")
+        self._failures = 0
+        return True
+
+    def _failed(self, error: Exception) -> bool:
+        self._failures += 1
+        if not self._failing:
+            self._failing = True
+            self._alert(
+                f"{explain(error, self._path)} Enforcement goes on; what could not be saved is kept and retried."
+            )
+        if isinstance(error, sqlite3.Error) and is_corruption(error):
+            self._replace_damaged()
+        elif not isinstance(error, sqlite3.Error) or primary_code(error) not in (
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+            sqlite3.SQLITE_FULL,
+        ):
+            self._close()  # an I/O error can leave a connection unusable: the next try opens a new one
+        return False
+
+    def _replace_damaged(self) -> None:
+        self._close()
+        try:
+            self._connection = self._rebuild(list(self._lockouts.values()))
+        except (sqlite3.Error, OSError, StoreError) as error:
+            self._alert(f"The damaged database {self._path} could not be replaced: {error}.")
+            return
+        self._identity = _identity(self._path)
+        for change in self._book.everything():
+            self._pending.setdefault(change[:2], change[2])
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self._identity != _identity(self._path):
+            self._save_from_deletion()
+        if self._connection is None:
+            if not self._path.exists():
+                # Never let SQLite make an empty file here: it would look like a database without lockouts.
+                self._connection = self._rebuild(list(self._lockouts.values()))
+            else:
+                self._connection = connect(self._path)
+            self._identity = _identity(self._path)
+        return self._connection
+
+    def _save_from_deletion(self) -> None:
+        """The file was deleted or replaced under the open connection: put a copy of what we hold in its place."""
+        connection = self._connection
+        if connection is None:
+            return
+        self._alert(f"The database {self._path} was deleted or replaced while in use; it is put back.")
+        copy = self._path.with_name(self._path.name + ".rescued")
+        copy.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(copy)) as target:
+            connection.backup(target)
+        copy.chmod(0o600)
+        self._close()
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        copy.replace(self._path)
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _tell_mirror(self, batch: Pending) -> None:
+        if self.mirror is not None and batch:
+            self.mirror.apply([(table, key, row) for (table, key), row in batch.items()])
+
+    def _alert(self, text: str) -> None:
+        with contextlib.suppress(Exception):
+            self._on_alert(text)
+
+    def _checkpoint_if_large(self) -> None:
+        try:
+            size = self._path.with_name(self._path.name + "-wal").stat().st_size
+        except OSError:
+            return
+        if size > _CHECKPOINT_BYTES and self._checkpointing.acquire(blocking=False):
+            threading.Thread(target=self._checkpoint, name="store-checkpoint", daemon=True).start()
+
+    def _checkpoint(self) -> None:
+        # PASSIVE runs beside a writer and never makes it wait.
+        try:
+            with contextlib.closing(connect(self._path)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error:
+            pass  # tried again after the next flush
+        finally:
+            self._checkpointing.release()
+
+
+def delete_older(connection: sqlite3.Connection, table: str, where: str, parameters: tuple[Any, ...]) -> int:
+    """Delete rows of a table of this schema; gives how many."""
+    if table not in STATEMENTS:
+        raise ValueError(f"no such table: {table}")
+    return connection.execute(f"DELETE FROM {table} WHERE {where}", parameters).rowcount
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    with contextlib.suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
