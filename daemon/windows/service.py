@@ -1,0 +1,242 @@
+"""``riskd service install|uninstall|start|stop|restart|status``: the command line of the Windows service."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import PureWindowsPath
+
+from daemon.windows import plan, refusals
+from daemon.windows.active_lockouts import ActiveLockout, UnreadableDatabaseError, active_lockouts
+from daemon.windows.control import ABSENT, RUNNING, Control, ask_status, read_endpoint
+from daemon.windows.execution import Executor, SkippedError, StepError
+from daemon.windows.facts import Facts, Options
+from daemon.windows.probe import default_target, gather, nssm_path, registered_home, running_program
+from daemon.windows.steps import Step
+from shared.paths import Home, find_home
+
+OK, FAILED, BAD_USAGE = 0, 1, 2
+
+type AuthorizeUninstall = Callable[[Sequence[ActiveLockout], str | None], str | None]
+"""Decides whether the service may go although accounts are locked: gets the active lockouts and the second factor that
+was typed (or None); returns None to allow it, or the sentence that refuses."""
+
+
+def refuse_while_locked(lockouts: Sequence[ActiveLockout], second_factor: str | None) -> str | None:
+    """The default: a lockout outlives every wish to uninstall."""
+    if not lockouts:
+        return None
+    first = lockouts[0]
+    until = "until its condition ends" if first.expires_at is None else f"until {first.expires_at:%Y-%m-%d %H:%M} UTC"
+    more = f" and {len(lockouts) - 1} more" if len(lockouts) > 1 else ""
+    return (
+        f"Account {first.account_id} is locked by {first.rule_id} {until}{more}; uninstalling would end the lockout. "
+        "Wait until it ends, or have an administrator clear it in the admin window first."
+    )
+
+
+def main(argv: Sequence[str], *, authorize: AuthorizeUninstall = refuse_while_locked) -> int:
+    """Run ``riskd service`` with the arguments after ``service``. Returns the exit code: 0, 1 failed, 2 bad usage."""
+    if sys.platform != "win32":
+        return _complain("riskd service works on Windows only; here, run the daemon with: riskd run", BAD_USAGE)
+    try:
+        arguments = _parser().parse_args(list(argv))
+    except SystemExit as stop:  # argparse has said what is wrong, or printed the help
+        return int(stop.code or 0)
+    try:
+        return _dispatch(arguments, authorize)
+    except StepError as error:
+        return _complain(_sentence(str(error)), FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="riskd service", description="The Windows service that runs the daemon.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    install = commands.add_parser("install", help="install or upgrade; keeps configuration, state and lockouts")
+    install.add_argument("--target", metavar="DIR", help="where the program goes (default: below Program Files)")
+    install.add_argument("--take-over", action="store_true", help="use a home folder that a user made")
+    install.add_argument("--allow-downgrade", action="store_true", help="put an older version over a newer one")
+    install.add_argument("--no-start", action="store_true", help="register the service without starting it")
+    install.add_argument("--no-autostart", action="store_true", help="do not start the tray app at logon")
+    install.add_argument("--dry-run", action="store_true", help="print the steps and their reasons, change nothing")
+    uninstall = commands.add_parser("uninstall", help="remove the service and the program")
+    data = uninstall.add_mutually_exclusive_group()
+    data.add_argument("--keep-data", action="store_true", help="keep configuration, state and logs")
+    data.add_argument("--purge", action="store_true", help="delete configuration, state and logs too")
+    uninstall.add_argument("--yes", action="store_true", help="with --purge: delete without asking again")
+    uninstall.add_argument("--second-factor", metavar="CODE", help="the administrator's current code, if one is set up")
+    uninstall.add_argument("--target", metavar="DIR", help=argparse.SUPPRESS)
+    uninstall.add_argument("--dry-run", action="store_true", help="print the steps and their reasons, change nothing")
+    for name, text in (
+        ("start", "start the service and wait until the daemon watches"),
+        ("stop", "stop the service gracefully"),
+        ("restart", "stop and start"),
+        ("status", "print the state; exit code 0 when it runs, else 1"),
+    ):
+        commands.add_parser(name, help=text)
+    for command in commands.choices.values():
+        command.add_argument("--home", metavar="DIR", help="home folder (default: the installed service's)")
+    return parser
+
+
+def _dispatch(arguments: argparse.Namespace, authorize: AuthorizeUninstall) -> int:
+    home = _home(arguments.home)
+    control = Control(nssm_path(), home)
+    match arguments.command:
+        case "install":
+            return _install(arguments, home, control)
+        case "uninstall":
+            return _uninstall(arguments, home, control, authorize)
+        case "status":
+            return _status(home, control)
+        case "start":
+            _say(_started(control))
+        case "stop":
+            control.stop()
+            _say("The service is stopped: nothing watches the accounts.")
+        case _:
+            control.stop()
+            _say(_started(control))
+    return OK
+
+
+def _home(explicit: str | None) -> Home:
+    """``--home``, else what the installed service uses, else as everywhere."""
+    if explicit is None and nssm_path().exists():
+        control = Control(nssm_path(), find_home())
+        if control.state() != ABSENT and (root := registered_home(control)):
+            return Home(root)
+    return find_home(explicit)
+
+
+def _started(control: Control) -> str:
+    state = control.state()
+    if state == ABSENT:
+        raise StepError("the service is not installed; run: riskd service install")
+    try:
+        return f"The service is {control.start(running_program())}."
+    except SkippedError as error:
+        raise StepError(str(error)) from error
+
+
+def _status(home: Home, control: Control) -> int:
+    state = control.state()
+    endpoint = read_endpoint(home) if state == RUNNING else None
+    answer = ask_status(endpoint) if endpoint else None
+    _say(f"Service  {'not installed' if state == ABSENT else state.removeprefix('SERVICE_').lower()}")
+    if endpoint is not None:
+        said = str(answer["status"]) if answer and "status" in answer else "does not answer"
+        _say(f"Daemon   {said}, version {endpoint.version}, process {endpoint.pid}, port {endpoint.port}")
+    _say(f"Home     {home.root}")
+    return OK if state == RUNNING else FAILED
+
+
+def _install(arguments: argparse.Namespace, home: Home, control: Control) -> int:
+    facts = gather(home, PureWindowsPath(arguments.target) if arguments.target else default_target())
+    options = Options(
+        take_over=arguments.take_over,
+        allow_downgrade=arguments.allow_downgrade,
+        start=not arguments.no_start,
+        autostart=not arguments.no_autostart,
+    )
+    found = refusals.install_refusals(facts, options)
+    if found:
+        return _refuse("Nothing was changed", found)
+    for warning in refusals.install_warnings(facts):
+        _say(f"[warning]  {warning}")
+    steps = plan.plan_install(facts, options)
+    if arguments.dry_run:
+        return _show(steps)
+    executor = Executor(_say, control.start, control.stop)
+    if not executor.carry_out(steps):
+        return _complain("The installation failed; what it had done was undone.", FAILED)
+    started = options.start and not executor.skipped
+    _say("")
+    _say("Installed. Next:" if started else "Installed, but not running yet. Next:")
+    for line in plan.next_steps(facts, started):
+        _say(f"  {line}")
+    return OK
+
+
+def _uninstall(arguments: argparse.Namespace, home: Home, control: Control, authorize: AuthorizeUninstall) -> int:
+    facts = gather(home, _installed_target(arguments.target))
+    locked = _locked(home, authorize, arguments.second_factor)
+    found = refusals.uninstall_refusals(facts, locked)
+    if found:
+        return _refuse("Nothing was changed", found)
+    purge = _asked_to_purge(arguments, facts)
+    if purge is None:
+        return _complain(
+            "Nothing was changed: say --keep-data, or --purge --yes to delete the data as well.", BAD_USAGE
+        )
+    steps = plan.plan_uninstall(facts, purge=purge)
+    if arguments.dry_run:
+        return _show(steps)
+    if not Executor(_say, control.start, control.stop).carry_out(steps):
+        return _complain("The uninstallation is not complete; mend what failed above and run it again.", FAILED)
+    _say("")
+    if not purge:
+        _say(f"Removed. The data is still in {facts.home}; installing again goes on with it.")
+    _say("API keys stay in the vault of the account that ran the service: revoke them at the broker if you are done.")
+    return OK
+
+
+def _installed_target(explicit: str | None) -> PureWindowsPath:
+    return PureWindowsPath(explicit) if explicit else default_target()
+
+
+def _locked(home: Home, authorize: AuthorizeUninstall, second_factor: str | None) -> str | None:
+    try:
+        return authorize(active_lockouts(home.database, datetime.now(UTC)), second_factor)
+    except UnreadableDatabaseError as error:
+        return (
+            f"{_sentence(str(error))} Whether an account is locked is unknown, and unknown counts as locked. "
+            "Start the service, which repairs its database, and try again."
+        )
+
+
+def _asked_to_purge(arguments: argparse.Namespace, facts: Facts) -> bool | None:
+    """Whether to delete the data; None when nobody can be asked."""
+    if arguments.keep_data:
+        return False
+    if arguments.dry_run or (arguments.purge and arguments.yes):
+        return bool(arguments.purge)
+    if not sys.stdin or not sys.stdin.isatty():
+        return None
+    question = f"Delete configuration, state, logs and journal in {facts.home}? Type 'delete' to do so: "
+    try:
+        return input(question).strip().lower() == "delete"
+    except EOFError:
+        return None
+
+
+def _show(steps: Sequence[Step]) -> int:
+    for step in steps:
+        _say(f"[would do] {step.title}" + (f": {step.why}" if step.why else ""))
+    return OK
+
+
+def _refuse(opening: str, found: Sequence[str]) -> int:
+    for refusal in found:
+        sys.stderr.write(f"{refusal}\n")
+    return _complain(f"{opening}.", FAILED)
+
+
+def _complain(sentence: str, code: int) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return code
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
