@@ -67,7 +67,8 @@ def patch_text(text: str, patch: Patch) -> str:
 
     ``patch`` is a JSON merge patch (RFC 7396: mappings are merged, null removes a key), or a list of
     ``{"path": "rules.daily_realized_loss.limit", "value": -400}`` (null removes). A step of a path is a key, the
-    index of a list item, or below ``logins`` a user name. Raises PatchError.
+    index of a list item, or below ``logins`` a user name; a path can also be the list of its steps (a user name may
+    have dots). Raises PatchError.
     """
     yaml = YAML()
     yaml.representer.add_representer(
@@ -88,9 +89,9 @@ def patch_text(text: str, patch: Patch) -> str:
         _merge(tree, patch)
     elif isinstance(patch, Sequence) and not isinstance(patch, str):
         for step in patch:
-            if not isinstance(step, Mapping) or set(step) != {"path", "value"} or not isinstance(step["path"], str):
+            if not isinstance(step, Mapping) or set(step) != {"path", "value"}:
                 raise PatchError('each entry of the patch must be {"path": ..., "value": ...}')
-            _set(tree, step["path"].split("."), step["value"])
+            _set(tree, _steps(step["path"]), step["value"])
     else:
         raise PatchError("the patch must be a mapping, or a list of paths and values")
     out = io.StringIO()
@@ -116,6 +117,13 @@ def _merge(tree: CommentedMap, patch: Mapping[str, Any]) -> None:
             _assign(tree, key, value)
 
 
+def _steps(path: object) -> list[str]:
+    steps = path.split(".") if isinstance(path, str) else path
+    if isinstance(steps, list | tuple) and steps and all(isinstance(step, str | int) and step != "" for step in steps):
+        return [str(step) for step in steps]
+    raise PatchError("a path must be written as in rules.daily_realized_loss.limit")
+
+
 def _set(tree: Any, steps: Sequence[str], value: Any) -> None:
     path = ".".join(steps)
     for step in steps[:-1]:
@@ -131,25 +139,37 @@ def _set(tree: Any, steps: Sequence[str], value: Any) -> None:
             tree = _item(tree, step, path)
     last = steps[-1]
     if isinstance(tree, CommentedSeq):
-        index = tree.index(_item(tree, last, path))
-        if value is None:
+        index = _index(tree, last)
+        if index is None and isinstance(value, Mapping) and not last.isdecimal():
+            tree.fa.set_block_style()
+            tree.append(_plain({"username": last, **value}))
+        elif index is None:
+            raise PatchError(f"the path {path} leads nowhere: there is no {last}")
+        elif value is None:
             del tree[index]
         else:
-            tree[index] = _plain(value)
+            named = {"username": last, **value} if isinstance(value, Mapping) and not last.isdecimal() else value
+            tree[index] = _plain(named)
     elif value is None:
         tree.pop(_key_of(tree, last), None)
     else:
         _assign(tree, _key_of(tree, last), value)
 
 
+def _index(items: CommentedSeq, step: str) -> int | None:
+    if step.isdecimal() and int(step) < len(items):
+        return int(step)
+    for index, item in enumerate(items):
+        if isinstance(item, CommentedMap) and str(item.get("username", "")).casefold() == step.casefold():
+            return index
+    return None
+
+
 def _item(items: Any, step: str, path: str) -> Any:
-    if isinstance(items, CommentedSeq):
-        if step.isdecimal() and int(step) < len(items):
-            return items[int(step)]
-        for item in items:
-            if isinstance(item, CommentedMap) and str(item.get("username", "")).casefold() == step.casefold():
-                return item
-    raise PatchError(f"the path {path} leads nowhere: there is no {step}")
+    index = _index(items, step) if isinstance(items, CommentedSeq) else None
+    if index is None:
+        raise PatchError(f"the path {path} leads nowhere: there is no {step}")
+    return items[index]
 
 
 def _new_key(key: Any) -> Any:

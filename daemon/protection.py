@@ -1,0 +1,409 @@
+"""The configuration in force, and the changes that wait: what tightens applies at once, what loosens at the next reset.
+
+`ConfigState` holds two configurations: the *active* one, by which the rules judge, and the *wished* one, which the
+files ask for. Pending changes are nothing but the loosening differences between them. At the reset the wished one
+becomes active. Both are stored, so that neither a restart nor an edited, broken or deleted file loosens anything.
+No clock, file or network here: time comes as an argument, storage and the reset schedule are handed in.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from daemon.config_errors import ConfigError, ConfigErrors
+from daemon.config_loader import load_accounts, load_holidays, load_risk_config
+from daemon.config_state_store import FileStateStore, StateStore, StateUnreadable, seal, unseal
+from shared.config import AccountsConfig, HolidayCalendar, ResetConfig, RiskConfig
+from shared.config_changes import Change, diff, split, tree_of
+from shared.paths import Home
+
+__all__ = [
+    "FILES",
+    "CancelRefused",
+    "Cancelled",
+    "ConfigState",
+    "Configuration",
+    "FileChange",
+    "FileName",
+    "FileStateStore",
+    "Pending",
+    "Report",
+    "UnknownChange",
+    "load_files",
+]
+
+FileName = Literal["risk_config.yaml", "accounts.yaml", "holidays.yaml"]
+FILES: tuple[FileName, ...] = ("risk_config.yaml", "accounts.yaml", "holidays.yaml")
+
+SHORTEST_DAY_US = 20 * 3600 * 1_000_000
+"""No reset follows a change of the reset time sooner than this, or a chain of changes would give a fresh day each."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The three files together."""
+
+    risk: RiskConfig
+    accounts: AccountsConfig
+    holidays: HolidayCalendar
+
+    def part(self, file: FileName) -> BaseModel:
+        return {"risk_config.yaml": self.risk, "accounts.yaml": self.accounts, "holidays.yaml": self.holidays}[file]
+
+    def with_part(self, part: BaseModel) -> "Configuration":
+        if isinstance(part, RiskConfig):
+            return replace(self, risk=part)
+        if isinstance(part, AccountsConfig):
+            return replace(self, accounts=part)
+        if isinstance(part, HolidayCalendar):
+            return replace(self, holidays=part)
+        raise TypeError(f"{type(part).__name__} is none of the configuration files")
+
+
+type LoadedFiles = Mapping[FileName, BaseModel | ConfigErrors]
+"""Each file's configuration, or what is wrong with it."""
+
+
+def load_files(home: Home) -> dict[FileName, BaseModel | ConfigErrors]:
+    """Read the three files of a home folder; errors are returned, not raised."""
+    loaded: dict[FileName, BaseModel | ConfigErrors] = {}
+    readers: dict[FileName, tuple[Callable[[Path], BaseModel], Path]] = {
+        "risk_config.yaml": (load_risk_config, home.risk_config_file),
+        "accounts.yaml": (load_accounts, home.accounts_file),
+        "holidays.yaml": (load_holidays, home.holidays_file),
+    }
+    for file, (read, path) in readers.items():
+        try:
+            loaded[file] = read(path)
+        except ConfigErrors as errors:
+            loaded[file] = errors
+    return loaded
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """A change and the file it is in."""
+
+    file: FileName
+    change: Change
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(f"{self.file} {self.change.id}".encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Pending(FileChange):
+    """A loosening change that waits. ``effective_at``: microseconds since the epoch, UTC."""
+
+    effective_at: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of new configuration: applied now, waiting, and what was not usable (then nothing of it changed)."""
+
+    applied: list[FileChange] = field(default_factory=list)
+    pending: list[Pending] = field(default_factory=list)
+    errors: list[ConfigError] = field(default_factory=list)
+    used_last_good: list[FileName] = field(default_factory=list)
+
+
+class UnknownChange(LookupError):  # noqa: N818
+    """No change of that id is pending."""
+
+
+class CancelRefused(ValueError):  # noqa: N818
+    """The change can't be taken back alone; the text names the others."""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Changes taken back, and for each file the patch that takes them out of its text (`config_writing.patch_text`)."""
+
+    changes: list[FileChange]
+    patches: dict[FileName, list[dict[str, Any]]]
+
+
+type NextReset = Callable[[ResetConfig, int], int]
+"""``next_reset(reset, after)``: the first reset later than ``after``; both microseconds since the epoch."""
+
+
+class ConfigState:
+    """The active and the wished configuration; see the module's text. Not thread-safe."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        next_reset: NextReset,
+        active: Configuration,
+        wished: Configuration,
+        *,
+        effective_at: int | None = None,
+        no_reset_before: int = 0,
+    ) -> None:
+        self._store = store
+        self._next_reset = next_reset
+        self._active = active
+        self._wished = wished
+        self._effective_at = effective_at
+        self._no_reset_before = no_reset_before
+
+    @classmethod
+    def start(
+        cls, store: StateStore, files: LoadedFiles, at: int, next_reset: NextReset
+    ) -> tuple["ConfigState", Report]:
+        """Take up work: the stored state, changed by what the files say now as by any other change of them.
+
+        An invalid or missing file is replaced by the last good one, and its errors are in the report. With no stored
+        state the files apply as they are. Raises ConfigErrors if a file is invalid and no last good copy exists,
+        OSError if the state can't be stored.
+        """
+        damage: list[ConfigError] = []
+        try:
+            text = store.load()
+            stored = _restore(text) if text is not None else None
+        except StateUnreadable as error:
+            stored = None
+            message = f"can't be used ({error}); the configuration files apply as they are, check them"
+            damage = [ConfigError("stored configuration", None, "", message)]
+        if stored is None:
+            errors = [error for found in files.values() if isinstance(found, ConfigErrors) for error in found.errors]
+            if errors:
+                raise ConfigErrors(errors + damage)
+            parts = {file: found for file, found in files.items() if isinstance(found, BaseModel)}
+            configuration = _configuration(parts)
+            state = cls(store, next_reset, configuration, configuration)
+            state._save(configuration, configuration, None, 0)
+            return state, Report(errors=damage)
+        active, wished, effective_at, no_reset_before = stored
+        state = cls(store, next_reset, active, wished, effective_at=effective_at, no_reset_before=no_reset_before)
+        matured = state.advance(at)
+        report = state.reload(files, at)
+        return state, replace(report, applied=matured + report.applied)
+
+    @property
+    def active(self) -> Configuration:
+        """The configuration by which to judge now."""
+        return self._active
+
+    @property
+    def wished(self) -> Configuration:
+        """The configuration that the files ask for; active from `effective_at` on."""
+        return self._wished
+
+    @property
+    def effective_at(self) -> int | None:
+        """When the pending changes take effect, microseconds since the epoch; None if nothing waits."""
+        return self._effective_at
+
+    @property
+    def no_reset_before(self) -> int:
+        """A reset due before this moment is left out: the day after a changed reset time is never a short one."""
+        return self._no_reset_before
+
+    @property
+    def pending(self) -> list[Pending]:
+        """The changes that wait."""
+        if self._effective_at is None:
+            return []
+        return [
+            Pending(file, change, self._effective_at)
+            for file in FILES
+            for change in _diff(self._active, self._wished, file)
+            if change.effect == "loosens"
+        ]
+
+    def reload(self, files: LoadedFiles, at: int) -> Report:
+        """Take in the files as they are now. What does not validate changes nothing and is in the report."""
+        errors = [error for found in files.values() if isinstance(found, ConfigErrors) for error in found.errors]
+        kept = [file for file, found in files.items() if isinstance(found, ConfigErrors)]
+        valid = [found for found in files.values() if isinstance(found, BaseModel)]
+        return replace(self.propose(valid, at), errors=errors, used_last_good=kept)
+
+    def propose(self, parts: Sequence[BaseModel], at: int) -> Report:
+        """Change to new, valid configurations (any of the three) as far as the policy lets it happen now."""
+        wished = self._wished
+        for part in parts:
+            wished = wished.with_part(part)
+        active = self._active
+        if self._active.risk.policy.loosen == "immediately":
+            active = wished
+        else:
+            active = Configuration(
+                split(self._active.risk, wished.risk)[0],
+                split(self._active.accounts, wished.accounts)[0],
+                split(self._active.holidays, wished.holidays)[0],
+            )
+        waiting = any(change.effect == "loosens" for file in FILES for change in _diff(active, wished, file))
+        effective_at = self._effective_at
+        if not waiting:
+            effective_at = None
+            # What is left differs in nothing that matters (an equal value written otherwise): as the files have it.
+            active = wished
+        elif effective_at is None:
+            effective_at = self._reset_after(at)
+        no_reset_before = self._no_reset_before
+        if active.risk.reset != self._active.risk.reset:
+            no_reset_before = max(no_reset_before, at + SHORTEST_DAY_US)
+        applied = [FileChange(file, change) for file in FILES for change in _diff(self._active, active, file)]
+        self._save(active, wished, effective_at, no_reset_before)
+        return Report(applied=applied, pending=self.pending)
+
+    def advance(self, at: int) -> list[FileChange]:
+        """Make the wished configuration active if its time has come; returns what changed."""
+        if self._effective_at is None or at < self._effective_at:
+            return []
+        applied = [FileChange(file, change) for file in FILES for change in _diff(self._active, self._wished, file)]
+        no_reset_before = self._no_reset_before
+        if self._wished.risk.reset != self._active.risk.reset:
+            no_reset_before = self._effective_at + SHORTEST_DAY_US
+        self._save(self._wished, self._wished, None, no_reset_before)
+        return applied
+
+    def cancel(self, change_id: str, at: int) -> Cancelled:
+        """Take a pending change back. The caller writes the patches to the files, or it would come up again.
+
+        Changes of the same rule that are only valid together are taken back together. Raises UnknownChange,
+        CancelRefused.
+        """
+        chosen = next((waiting for waiting in self.pending if waiting.id == change_id), None)
+        if chosen is None:
+            raise UnknownChange("no such change is pending; it may have taken effect already")
+        related = [
+            waiting
+            for waiting in self.pending
+            if waiting.file == chosen.file and _group(waiting.change) == _group(chosen.change)
+        ]
+        for changes in ([chosen], related):
+            patch = [
+                {"path": list(waiting.change.steps), "value": _value_at(self._active, chosen.file, waiting.change)}
+                for waiting in changes
+            ]
+            try:
+                part = _patched(self._wished.part(chosen.file), patch)
+            except ValidationError:
+                continue
+            self.propose([part], at)
+            if all(waiting.id != change_id for waiting in self.pending):
+                return Cancelled(
+                    [FileChange(waiting.file, waiting.change) for waiting in changes], {chosen.file: patch}
+                )
+        names = ", ".join(waiting.change.path for waiting in related)
+        raise CancelRefused(f"{chosen.change.path} can't be taken back alone; edit the file instead ({names})")
+
+    def _reset_after(self, at: int) -> int:
+        return self._next_reset(self._active.risk.reset, max(at, self._no_reset_before - 1))
+
+    def _save(
+        self, active: Configuration, wished: Configuration, effective_at: int | None, no_reset_before: int
+    ) -> None:
+        """Store first, then adopt: what is in force is always on disk."""
+        self._store.save(
+            seal(
+                {
+                    "active": {file: _stored(active.part(file)) for file in FILES},
+                    "wished": {file: _stored(wished.part(file)) for file in FILES},
+                    "effective_at": effective_at,
+                    "no_reset_before": no_reset_before,
+                }
+            )
+        )
+        self._active, self._wished = active, wished
+        self._effective_at, self._no_reset_before = effective_at, no_reset_before
+
+
+def _diff(old: Configuration, new: Configuration, file: FileName) -> list[Change]:
+    before: Any = old.part(file)
+    after: Any = new.part(file)
+    return diff(before, after)
+
+
+def _group(change: Change) -> tuple[str, ...]:
+    """The rule, login, day or section a change belongs to."""
+    return change.steps[: 4 if change.steps[0] == "accounts" else 2]
+
+
+def _stored(part: BaseModel) -> dict[str, Any]:
+    tree = tree_of(part)
+    if isinstance(part, AccountsConfig):
+        for login, plain in zip(part.logins, tree["logins"], strict=True):
+            plain["api_key"] = login.api_key.get_secret_value()
+    return tree
+
+
+_MODELS: dict[FileName, type[BaseModel]] = {
+    "risk_config.yaml": RiskConfig,
+    "accounts.yaml": AccountsConfig,
+    "holidays.yaml": HolidayCalendar,
+}
+
+
+def _configuration(parts: Mapping[FileName, BaseModel]) -> Configuration:
+    risk, accounts, holidays = (parts[file] for file in FILES)
+    if not (
+        isinstance(risk, RiskConfig) and isinstance(accounts, AccountsConfig) and isinstance(holidays, HolidayCalendar)
+    ):
+        raise TypeError("the parts of the configuration are mixed up")
+    return Configuration(risk, accounts, holidays)
+
+
+def _restore(text: str) -> tuple[Configuration, Configuration, int | None, int]:
+    state = unseal(text)
+    try:
+        active, wished = (
+            _configuration({file: _MODELS[file].model_validate(state[which][file]) for file in FILES})
+            for which in ("active", "wished")
+        )
+        effective_at, no_reset_before = state["effective_at"], state["no_reset_before"]
+    except (KeyError, TypeError, ValidationError) as error:
+        raise StateUnreadable("the stored configuration does not fit this version of the program") from error
+    if not isinstance(no_reset_before, int) or not isinstance(effective_at, int | None):
+        raise StateUnreadable("the stored configuration state is damaged")
+    return active, wished, effective_at, no_reset_before
+
+
+def _by_login(part: BaseModel) -> dict[str, Any]:
+    """Plain values of a part under the steps that `Change` uses: logins by user name."""
+    tree = _stored(part)
+    if isinstance(part, AccountsConfig):
+        tree["logins"] = {
+            plain["username"]: {key: value for key, value in plain.items() if key != "username"}
+            for plain in tree["logins"]
+        }
+    return tree
+
+
+def _value_at(configuration: Configuration, file: FileName, change: Change) -> Any:
+    """What ``change`` changed, as it is in force."""
+    part = configuration.part(file)
+    steps = change.steps
+    if isinstance(part, RiskConfig) and steps[0] == "accounts":
+        # Compared by what it amounts to, so it is taken back to that too.
+        tree: Any = tree_of(part.rules_for(int(steps[1])))
+        steps = steps[3:]
+    else:
+        tree = _by_login(part)
+    for step in steps:
+        tree = tree.get(step) if isinstance(tree, dict) else None
+    return tree
+
+
+def _patched(part: BaseModel, patch: Sequence[Mapping[str, Any]]) -> BaseModel:
+    tree = _by_login(part)
+    for entry in patch:
+        *above, last = entry["path"]
+        inner = tree
+        for step in above:
+            inner = inner.setdefault(step, {})
+        if entry["value"] is None:
+            inner.pop(last, None)
+        else:
+            inner[last] = entry["value"]
+    if isinstance(part, AccountsConfig):
+        tree["logins"] = [{"username": name, **login} for name, login in tree["logins"].items()]
+    return type(part).model_validate(tree)
