@@ -1,0 +1,146 @@
+"""Reads of one account for all its lanes at once: repeated until one succeeds, judged by the core before it is used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from daemon.backoff import Backoff, Throttle
+from daemon.broker import Broker, GatewayError
+from daemon.enforcement_lane import AccountRead
+
+if TYPE_CHECKING:
+    from daemon.core.events import Event
+
+LIMIT: Final = 60.0
+"""Seconds for one read or one digestion. The broker bounds its calls itself; this is the belt to its braces."""
+FRESH: Final = 0.05
+"""A read that ended this many seconds ago still serves who asks now, if it began late enough for him."""
+LOUD_AFTER: Final = 3
+
+
+@dataclass(slots=True)
+class _Waiter:
+    since: float
+    newer_than: int
+    future: asyncio.Future[AccountRead]
+
+    def served_by(self, read: AccountRead) -> bool:
+        return read.started >= self.since and read.number > self.newer_than
+
+
+class AccountReads:
+    """At most one read of the account is under way; whoever can use it shares it.
+
+    A read is Order/v2/query and then Position/searchOpen: in this order an order that fills between the two is seen both
+    as working and in the position, which errs to closing too little; the other way round it would be seen in neither.
+    """
+
+    def __init__(
+        self,
+        account_id: int,
+        broker: Broker,
+        deliver: Callable[[Event], Awaitable[None]],
+        throttle: Throttle,
+        alert: Callable[[int, str, str], None],
+    ) -> None:
+        """`deliver` returns when the core has judged the event and its decisions were carried out."""
+        self._account_id = account_id
+        self._broker = broker
+        self._deliver = deliver
+        self._throttle = throttle
+        self._alert = alert
+        self._waiters: list[_Waiter] = []
+        self._task: asyncio.Task[None] | None = None
+        self._number = 0
+        self._last: AccountRead | None = None
+        self._last_ended = 0.0
+
+    def request(self, since: float, newer_than: int) -> asyncio.Future[AccountRead]:
+        """A read begun at or after `since` and numbered above `newer_than`, when one succeeds; cancel it to give up."""
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(since, newer_than, loop.create_future())
+        last = self._last
+        if last is not None and loop.time() - self._last_ended <= FRESH and waiter.served_by(last):
+            waiter.future.set_result(last)
+            return waiter.future
+        self._waiters.append(waiter)
+        if self._task is None:
+            self._task = loop.create_task(self._work(), name=f"read account {self._account_id}")
+        return waiter.future
+
+    @property
+    def busy(self) -> bool:
+        """Whether a read is under way."""
+        return self._task is not None
+
+    async def stop(self) -> None:
+        """End what is under way; waiters are cancelled."""
+        task = self._task
+        for waiter in self._waiters:
+            waiter.future.cancel()
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        backoff = Backoff()
+        try:
+            while self._wanted():
+                hold = self._throttle.until - loop.time()
+                if hold > 0:
+                    await asyncio.sleep(hold)
+                    continue
+                problem = await self._try()
+                if problem is None:
+                    backoff.reset()
+                    continue
+                delay = backoff.next()
+                if backoff.failures == LOUD_AFTER:
+                    text = (
+                        f"Account {self._account_id}: positions and orders cannot be read; it is tried until it works."
+                    )
+                    self._alert(self._account_id, text, problem)
+                await asyncio.sleep(delay)
+        finally:
+            self._task = None
+
+    def _wanted(self) -> bool:
+        self._waiters = [waiter for waiter in self._waiters if not waiter.future.done()]
+        return bool(self._waiters)
+
+    async def _try(self) -> str | None:
+        """One read. None when it succeeded, else what went wrong."""
+        loop = asyncio.get_running_loop()
+        self._number += 1
+        number, started = self._number, loop.time()
+        try:
+            async with asyncio.timeout(LIMIT):
+                orders = await self._broker.read_orders(self._account_id)
+            async with asyncio.timeout(LIMIT):
+                await self._deliver(orders)
+            async with asyncio.timeout(LIMIT):
+                positions = await self._broker.read_positions(self._account_id)
+            async with asyncio.timeout(LIMIT):
+                await self._deliver(positions)
+        except GatewayError as error:
+            if error.retry_after > 0:
+                self._throttle.refused(loop.time(), error.retry_after)
+            return str(error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return "the read was cancelled from within"
+        except Exception as error:  # noqa: BLE001 - whatever a read or its digestion raises, the next one may succeed
+            return repr(error)
+        self._throttle.passed(loop.time())
+        read = self._last = AccountRead(number, started, orders, positions)
+        self._last_ended = loop.time()
+        for waiter in self._waiters:
+            if not waiter.future.done() and waiter.served_by(read):
+                waiter.future.set_result(read)
+        return None
