@@ -7,13 +7,18 @@
 Imports nothing of the daemon: it is the other side of the wire.
 """
 
-from daemon.simulator.broker import BrokerSettings, FillPlan
+from daemon.simulator import effects
+from daemon.simulator.broker import BrokerSettings
 from daemon.simulator.clock import SimClock
+from daemon.simulator.command import simulate
 from daemon.simulator.config import Account, Login, SimulatorConfig
 from daemon.simulator.contracts import Contract, ContractTable
+from daemon.simulator.exchange import FillPlan
 from daemon.simulator.faults import Fault, FaultBox
 from daemon.simulator.orders import Brackets, OrderStatus, OrderType, Reason, Refusal, Side
 from daemon.simulator.records import RequestRecord, SentFrame
+from daemon.simulator.script import load as load_script
+from daemon.simulator.script import run as run_script
 from daemon.simulator.simulator import Simulator
 from daemon.simulator.trader import Trader
 
@@ -38,4 +43,8 @@ __all__ = [
     "Simulator",
     "SimulatorConfig",
     "Trader",
+    "effects",
+    "load_script",
+    "run_script",
+    "simulate",
 ]

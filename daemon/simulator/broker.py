@@ -1,9 +1,7 @@
-"""The simulated broker: accounts, order life cycle, fills, brackets, half-turns. Pure: time comes in as an argument,
-events go out through one callback, nothing is read from the machine.
+"""The simulated broker: accounts, order life cycle, brackets, half-turns and what they do to positions and balances.
 
-Matching, in one sentence each: buys fill at the ask, sells at the bid; a resting limit order fills at its limit once
-the other side of the market touches it; a stop becomes a market order (a stop limit a limit order) once the side it
-would have to hit touches its price; size is unlimited unless a `FillPlan` says otherwise.
+Pure: time comes in as an argument, events go out through one callback, nothing is read from the machine. When and at
+which price orders fill is the `Exchange`'s business.
 """
 
 from __future__ import annotations
@@ -11,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from daemon.simulator.admission import objection
 from daemon.simulator.clock import SECOND
 from daemon.simulator.contracts import Contract, ContractTable
+from daemon.simulator.exchange import Exchange, FillPlan, Outcome
 from daemon.simulator.ledger import HalfTurn, Holding, SimAccount
-from daemon.simulator.market import Book, opening_book
 from daemon.simulator.orders import (
-    LIMITS,
     STOPS,
+    WORKING,
     Brackets,
     Order,
     OrderRequest,
@@ -44,24 +43,6 @@ class BrokerEvent:
     payload: dict[str, object]
     closed: bool = False
     silent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FillPlan:
-    """How an order is filled once its price condition is met. Times in seconds of broker time.
-
-    `chunk` contracts at a time (None: all), `interval` apart, the first after `delay`; `hold`: never; `reject`: the
-    order is rejected with this message after it had been accepted.
-    """
-
-    delay: float = 0.0
-    chunk: int | None = None
-    interval: float = 0.0
-    hold: bool = False
-    reject: str | None = None
-
-
-AT_ONCE = FillPlan()
 
 
 @dataclass(slots=True)
@@ -101,9 +82,12 @@ class Broker:
         self.accounts: dict[int, SimAccount] = {}
         self.orders: dict[int, Order] = {}
         self.trades: dict[int, list[HalfTurn]] = {}
-        self.books: dict[str, Book] = {c.id: opening_book(c, at) for c in contracts.by_id.values()}
-        self.fill_plan: Callable[[Order], FillPlan] = lambda order: self.settings.plan
-        self._resting: dict[str, dict[int, Order]] = {contract_id: {} for contract_id in self.books}
+        outcome = Outcome(filled=self._fill, ended=self._end, moved=self._emit_order, room=self._room)
+        self.exchange = Exchange(contracts, schedule, outcome, at)
+        self.exchange.fill_plan = lambda order: self.settings.plan
+        self.books = self.exchange.books
+        self._owned: dict[int, list[Order]] = {}
+        self._working: dict[int, dict[int, Order]] = {}
         self._holdings: dict[tuple[int, str], Holding] = {}
         self._schedule = schedule
         self._emit = emit
@@ -116,7 +100,7 @@ class Broker:
         if account.id in self.accounts:
             raise ValueError(f"account {account.id} exists already")
         self.accounts[account.id] = account
-        self.trades[account.id] = []
+        self.trades[account.id], self._owned[account.id], self._working[account.id] = [], [], {}
         self._emit_account(account, at)
 
     def account(self, account_id: int) -> SimAccount:
@@ -147,51 +131,60 @@ class Broker:
     def account_orders(self, account_id: int, statuses: Iterable[int] | None = None) -> list[Order]:
         """The account's orders, oldest first, of the given statuses (None: all)."""
         wanted = None if statuses is None else frozenset(statuses)
-        return [
-            o for o in self.orders.values() if o.account_id == account_id and (wanted is None or o.status in wanted)
-        ]
+        if wanted is None:
+            return list(self._owned[account_id])
+        orders: Iterable[Order] = self._working[account_id].values() if wanted <= WORKING else self._owned[account_id]
+        return [order for order in orders if order.status in wanted]
+
+    def working_orders(self, account_id: int) -> list[Order]:
+        """The account's orders that can still fill, suspended ones included, oldest first."""
+        return list(self._working[account_id].values())
 
     # --- placing ----------------------------------------------------------------------------------
 
     def place(self, request: OrderRequest, at: int) -> Order:
         """Place an order; marketable ones fill before this returns (unless a plan delays them). Refusal if refused."""
         account = self.account(request.account_id)
-        contract, book = request.contract, self.books[request.contract.id]
-        request_prices = self._resolved_prices(request, book)
+        limit, stop = self.exchange.first_prices(request)
         order = Order(
             id=self._next_id("order"),
             account_id=account.id,
-            contract=contract,
+            contract=request.contract,
             type=request.type,
             side=request.side,
             size=request.size,
             created_at=at,
             updated_at=at,
-            limit=request_prices[0],
-            stop=request_prices[1],
+            limit=limit,
+            stop=stop,
             trail=request.trail if request.type is OrderType.TRAILING_STOP else None,
             tag=request.tag,
             silent=request.silent,
             reduce_only=request.reduce_only,
         )
-        self.orders[order.id] = order
-        refusal = self._objection(account, request, order, book)
+        self._register(order)
+        refusal = objection(
+            account,
+            request,
+            order,
+            held=self.holding(account.id, request.contract).net,
+            is_open=self.books[request.contract.id].is_open,
+            wrong_side=self.exchange.stop_reached(order) and not self._may_rest(request),
+        )
         if refusal is not None:
-            order.status = OrderStatus.REJECTED
-            self._emit_order(order, at)
+            self._end(order, OrderStatus.REJECTED, at)
             raise refusal
-        if request.type in STOPS and self._stop_reached(order, book):
+        if request.type in STOPS and self.exchange.stop_reached(order):
             order.armed = False
         legs = self._suspended_legs(order, request.brackets, at) if request.brackets else []
-        self._resting[contract.id][order.id] = order
         self._emit_order(order, at)
         for leg in legs:
             self._emit_order(leg, at)
-        self._try(order, at, resting=False)
+        self.exchange.enter(order, at)
         return order
 
     def reject(self, request: OrderRequest, at: int) -> int:
-        """Record an order as rejected without looking at it, and return its id (the gateway gives rejected orders one)."""
+        """Record an order as rejected unseen and return its id (the gateway gives rejected orders one)."""
         order = Order(
             self._next_id("order"),
             request.account_id,
@@ -202,61 +195,18 @@ class Broker:
             at,
             at,
         )
-        order.status = OrderStatus.REJECTED
-        self.orders[order.id] = order
-        self._emit_order(order, at)
+        self._register(order)
+        self._end(order, OrderStatus.REJECTED, at)
         return order.id
+
+    def _register(self, order: Order) -> None:
+        self.orders[order.id] = order
+        self._owned[order.account_id].append(order)
+        self._working[order.account_id][order.id] = order
 
     def spend_order_id(self) -> int:
         """Take an order id that no order will ever have."""
         return self._next_id("order")
-
-    def _resolved_prices(self, request: OrderRequest, book: Book) -> tuple[int | None, int | None]:
-        limit, stop = request.limit, request.stop
-        if request.type is OrderType.JOIN_BID:
-            limit = book.bid
-        elif request.type is OrderType.JOIN_ASK:
-            limit = book.ask
-        elif request.type is OrderType.TRAILING_STOP and stop is None and request.trail is not None:
-            stop = book.bid - request.trail if request.side is Side.SELL else book.ask + request.trail
-        if request.type in (OrderType.MARKET, OrderType.STOP, OrderType.TRAILING_STOP):
-            limit = None
-        if request.type not in STOPS:
-            stop = None
-        return limit, stop
-
-    def _objection(self, account: SimAccount, request: OrderRequest, order: Order, book: Book) -> Refusal | None:
-        """The first reason against an order, None if there is none."""
-
-        def refuse(reason: Reason, message: str) -> Refusal:
-            return Refusal(reason, message, order.id)
-
-        if account.restricted:
-            return refuse(Reason.ACCOUNT_REJECTED, "Account is restricted from placing orders through the API.")
-        if not account.can_trade and not request.reduce_only:
-            return refuse(Reason.ACCOUNT_VIOLATION, "Account is not allowed to trade.")
-        if not request.contract.active:
-            return refuse(Reason.CONTRACT_NOT_ACTIVE, "Contract is not active.")
-        if not book.is_open:
-            return refuse(
-                Reason.OUTSIDE_HOURS,
-                "Trading is currently unavailable. The instrument is not in an active trading session.",
-            )
-        if request.size <= 0:
-            return refuse(Reason.REJECTED, "Invalid order size.")
-        if request.type in LIMITS | {OrderType.STOP_LIMIT} and (order.limit is None or order.limit <= 0):
-            return refuse(Reason.REJECTED, "Invalid limit price.")
-        if request.type in STOPS and (order.stop is None or order.stop <= 0):
-            return refuse(Reason.REJECTED, "Invalid stop price.")
-        if request.type is OrderType.TRAILING_STOP and (order.trail is None or order.trail <= 0):
-            return refuse(Reason.REJECTED, "Invalid trail price.")
-        if request.type in STOPS and self._stop_reached(order, book) and not self._may_rest(request):
-            return refuse(Reason.REJECTED, "Invalid stop price. Price is on the wrong side of the market.")
-        if account.max_contracts is not None and not request.reduce_only:
-            held = self.holding(account.id, request.contract).net
-            if abs(held + request.side.sign * request.size) > max(account.max_contracts, abs(held)):
-                return refuse(Reason.INSUFFICIENT_FUNDS, "Maximum position exceeded.")
-        return None
 
     def _may_rest(self, request: OrderRequest) -> bool:
         return request.unchecked or self.settings.wrong_side_stops == "rest"
@@ -274,7 +224,7 @@ class Broker:
             leg.leg_offset = direction * distance
             if kind is OrderType.TRAILING_STOP:
                 leg.trail = distance
-            self.orders[leg.id] = leg
+            self._register(leg)
             entry.leg_ids.append(leg.id)
             legs.append(leg)
         if len(legs) == 2:
@@ -312,7 +262,7 @@ class Broker:
         order = self.orders[order_id]
         if order.working and order.status is not OrderStatus.SUSPENDED:
             price = order.limit if order.limit is not None else order.stop
-            self._fill(order, order.remaining, price if price is not None else self._market_price(order), at)
+            self._fill(order, order.remaining, price if price is not None else self.exchange.market_price(order), at)
 
     def modify(
         self,
@@ -330,7 +280,7 @@ class Broker:
         Refusal if it is not working or the result would not be a valid order.
         """
         order = self.owned_order(account_id, order_id)
-        account, book = self.accounts[account_id], self.books[order.contract.id]
+        account = self.accounts[account_id]
         if account.restricted:
             raise Refusal(Reason.ACCOUNT_REJECTED, "Account is restricted from changing orders through the API.")
         if order.status not in (OrderStatus.OPEN, OrderStatus.SUSPENDED):
@@ -348,23 +298,24 @@ class Broker:
         if order.type is OrderType.TRAILING_STOP and trail is not None:
             order.trail = trail
             if stop is None:
-                order.stop = book.bid - trail if order.side is Side.SELL else book.ask + trail
+                order.stop = self.exchange.trailing_stop(order.contract, order.side, trail)
         if order.type in STOPS and stop is not None and order.status is OrderStatus.OPEN and not order.triggered:
-            reached = self._stop_reached(order, book)
+            reached = self.exchange.stop_reached(order)
             if reached and self.settings.wrong_side_stops != "rest":
                 order.size, order.limit, order.stop, order.trail, order.armed = old
                 raise Refusal(Reason.REJECTED, "Invalid stop price. Price is on the wrong side of the market.")
             order.armed = not reached
         order.updated_at = at
         self._emit_order(order, at)
-        self._try(order, at, resting=False)
+        self.exchange.consider(order, at, resting=False)
 
     def _end(self, order: Order, status: OrderStatus, at: int) -> None:
         """Take an order out of the market without (further) fills; its suspended legs go with it."""
         if not order.working:
             return
         order.status, order.updated_at = status, at
-        self._resting[order.contract.id].pop(order.id, None)
+        self._working[order.account_id].pop(order.id, None)
+        self.exchange.leave(order)
         self._emit_order(order, at)
         for leg_id in order.leg_ids:
             leg = self.orders[leg_id]
@@ -389,90 +340,11 @@ class Broker:
         order.reduce_only = self.settings.reduce_only_closes
         return order
 
-    # --- the market -------------------------------------------------------------------------------
+    def _room(self, order: Order) -> int:
+        """How many contracts the order can take off without reversing the position."""
+        return max(0, -self.holding(order.account_id, order.contract).net * order.side.sign)
 
-    def match(self, contract: Contract, at: int) -> None:
-        """Look at the contract's resting orders after its market has moved."""
-        resting = self._resting[contract.id]
-        book = self.books[contract.id]
-        if not resting or not book.is_open:
-            return
-        for order in list(resting.values()):
-            if order.type is OrderType.TRAILING_STOP and not order.executing:
-                self._trail(order, book, at)
-            self._try(order, at, resting=True)
-
-    def _trail(self, order: Order, book: Book, at: int) -> None:
-        if order.stop is None or order.trail is None or order.status is not OrderStatus.OPEN:
-            return
-        better = max(order.stop, book.bid - order.trail)
-        if order.side is Side.BUY:
-            better = min(order.stop, book.ask + order.trail)
-        if better != order.stop:
-            order.stop, order.updated_at = better, at
-            self._emit_order(order, at)
-
-    def _stop_reached(self, order: Order, book: Book) -> bool:
-        if order.stop is None:
-            return False
-        return book.ask >= order.stop if order.side is Side.BUY else book.bid <= order.stop
-
-    def _eligible(self, order: Order, book: Book) -> bool:
-        if order.type in STOPS and not order.triggered:
-            reached = self._stop_reached(order, book)
-            if not order.armed:
-                order.armed = not reached
-                return False
-            if not reached:
-                return False
-            order.triggered = True
-        if order.limit is None:
-            return True
-        return book.ask <= order.limit if order.side is Side.BUY else book.bid >= order.limit
-
-    def _try(self, order: Order, at: int, resting: bool) -> None:
-        """Start filling an order if its price condition is met."""
-        if order.executing or order.status not in (OrderStatus.OPEN, OrderStatus.PENDING_CANCELLATION):
-            return
-        if not self._eligible(order, self.books[order.contract.id]):
-            return
-        order.executing = True
-        plan = self.fill_plan(order)
-        if plan.reject is not None:
-            self._end(order, OrderStatus.REJECTED, at)
-        elif plan.hold:
-            return
-        elif plan.delay > 0:
-            self._schedule.at(at + round(plan.delay * SECOND), lambda due: self._fill_some(order, plan, resting, due))
-        else:
-            self._fill_some(order, plan, resting, at)
-
-    def _fill_some(self, order: Order, plan: FillPlan, resting: bool, at: int) -> None:
-        while order.working:
-            size = min(order.remaining, plan.chunk or order.remaining)
-            if order.reduce_only:
-                net = self.holding(order.account_id, order.contract).net
-                size = min(size, max(0, -net * order.side.sign))
-                if size == 0:
-                    self._end(order, OrderStatus.CANCELLED, at)
-                    return
-            self._fill(order, size, self._fill_price(order, resting), at)
-            if order.remaining and plan.interval > 0:
-                due = at + round(plan.interval * SECOND)
-                self._schedule.at(due, lambda due: self._fill_some(order, plan, resting, due))
-                return
-
-    def _market_price(self, order: Order) -> int:
-        book = self.books[order.contract.id]
-        return book.ask if order.side is Side.BUY else book.bid
-
-    def _fill_price(self, order: Order, resting: bool) -> int:
-        market = self._market_price(order)
-        if order.limit is None:
-            return market
-        if resting and order.type is not OrderType.STOP_LIMIT:
-            return order.limit
-        return min(market, order.limit) if order.side is Side.BUY else max(market, order.limit)
+    # --- fills ------------------------------------------------------------------------------------
 
     def _fill(self, order: Order, size: int, price: int, at: int) -> None:
         """Fill `size` contracts at `price`: order, half-turns, position, balance, then the order's legs."""
@@ -481,7 +353,8 @@ class Broker:
         order.updated_at = at
         if order.remaining == 0:
             order.status = OrderStatus.FILLED
-            self._resting[order.contract.id].pop(order.id, None)
+            self._working[order.account_id].pop(order.id, None)
+            self.exchange.leave(order)
         self._emit_order(order, at)
         self._book(order, size, price, at)
         if order.leg_ids:
@@ -514,8 +387,9 @@ class Broker:
             self._emit(BrokerEvent("position", at, account.id, contract.symbol, payload, closed))
         self._emit_account(account, at)
         if holding.net == 0 and self.settings.cancel_brackets_when_flat:
-            for leg in [o for o in self._resting[contract.id].values() if o.account_id == account.id and o.parent_id]:
-                self._end(leg, OrderStatus.CANCELLED, at)
+            for leg in self.working_orders(account.id):
+                if leg.parent_id is not None and leg.contract is contract:
+                    self._end(leg, OrderStatus.CANCELLED, at)
 
     def _record(self, order: Order, price: int, size: int, pnl: int | None, at: int) -> None:
         contract = order.contract
@@ -548,10 +422,10 @@ class Broker:
             else:
                 leg.stop = price
             leg.status = OrderStatus.OPEN
-            self._resting[leg.contract.id][leg.id] = leg
             self._emit_order(leg, at)
         for leg_id in entry.leg_ids:
-            self._try(self.orders[leg_id], at, resting=True)
+            if self.orders[leg_id].working:
+                self.exchange.enter(self.orders[leg_id], at, resting=True)
 
     def _settle_linked(self, leg: Order, size: int, at: int) -> None:
         """One cancels the other: a filled leg ends its sibling, a partly filled one makes it smaller."""

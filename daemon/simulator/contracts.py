@@ -104,24 +104,31 @@ class Contract:
         }
 
 
-def _spec(
-    symbol: str, root: str, title: str, size: str, value: str, cycle: str, price: str, fee: str, walk: int
-) -> ContractSpec:
-    return ContractSpec(symbol, root, title, Decimal(size), Decimal(value), cycle, Decimal(price), Decimal(fee), walk)
+_TABLE = """
+ES  | EP   | E-Mini S&P 500           | 0.25 | 12.5 | quarterly | 6800  | 1.40 | 2
+MES | MES  | Micro E-mini S&P 500     | 0.25 | 1.25 | quarterly | 6800  | 0.37 | 2
+NQ  | ENQ  | E-mini NASDAQ-100        | 0.25 | 5    | quarterly | 25000 | 1.40 | 6
+MNQ | MNQ  | Micro E-mini Nasdaq-100  | 0.25 | 0.5  | quarterly | 25000 | 0.37 | 6
+RTY | RTY  | E-mini Russell 2000      | 0.1  | 5    | quarterly | 2500  | 1.40 | 3
+M2K | M2K  | Micro E-mini Russell 2000| 0.1  | 0.5  | quarterly | 2500  | 0.37 | 3
+CL  | CLE  | Crude Light              | 0.01 | 10   | oil       | 60    | 1.52 | 2
+MCL | MCLE | Micro Crude Oil          | 0.01 | 1    | oil       | 60    | 0.52 | 2
+GC  | GCE  | Gold                     | 0.1  | 10   | gold      | 4000  | 1.62 | 4
+MGC | MGC  | Micro Gold               | 0.1  | 1    | gold      | 4000  | 0.62 | 4
+"""
+# symbol | root in gateway ids | description | tick size | tick value | cycle | first price | fee per side | walk
 
 
-SPECS: tuple[ContractSpec, ...] = (
-    _spec("ES", "EP", "E-Mini S&P 500", "0.25", "12.5", "quarterly", "6800", "1.40", 2),
-    _spec("MES", "MES", "Micro E-mini S&P 500", "0.25", "1.25", "quarterly", "6800", "0.37", 2),
-    _spec("NQ", "ENQ", "E-mini NASDAQ-100", "0.25", "5", "quarterly", "25000", "1.40", 6),
-    _spec("MNQ", "MNQ", "Micro E-mini Nasdaq-100", "0.25", "0.5", "quarterly", "25000", "0.37", 6),
-    _spec("RTY", "RTY", "E-mini Russell 2000", "0.1", "5", "quarterly", "2500", "1.40", 3),
-    _spec("M2K", "M2K", "Micro E-mini Russell 2000", "0.1", "0.5", "quarterly", "2500", "0.37", 3),
-    _spec("CL", "CLE", "Crude Light", "0.01", "10", "oil", "60", "1.52", 2),
-    _spec("MCL", "MCLE", "Micro Crude Oil", "0.01", "1", "oil", "60", "0.52", 2),
-    _spec("GC", "GCE", "Gold", "0.1", "10", "gold", "4000", "1.62", 4),
-    _spec("MGC", "MGC", "Micro Gold", "0.1", "1", "gold", "4000", "0.62", 4),
-)
+def _specs() -> tuple[ContractSpec, ...]:
+    specs = []
+    for line in _TABLE.strip().splitlines():
+        symbol, root, title, size, value, cycle, price, fee, walk = (cell.strip() for cell in line.split("|"))
+        money = (Decimal(size), Decimal(value))
+        specs.append(ContractSpec(symbol, root, title, *money, cycle, Decimal(price), Decimal(fee), int(walk)))
+    return tuple(specs)
+
+
+SPECS = _specs()
 
 
 def _third_friday(year: int, month: int) -> dt.date:

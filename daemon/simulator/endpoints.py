@@ -17,9 +17,6 @@ from daemon.simulator.orders import Brackets, Order, OrderRequest, OrderStatus, 
 
 Body = dict[str, Any]
 Answer = dict[str, Any]
-MUTATIONS = frozenset(
-    {"Order/place", "Order/cancel", "Order/modify", "Position/closeContract", "Position/partialCloseContract"}
-)
 
 
 class BadRequest(Exception):  # noqa: N818 - named after the HTTP status it becomes

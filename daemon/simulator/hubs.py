@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
-from daemon.simulator import faults as fx
+from daemon.simulator import effects as fx
 from daemon.simulator.auth import LoginState
 from daemon.simulator.clock import SimClock
 from daemon.simulator.config import SimulatorConfig
@@ -294,7 +294,12 @@ class Hubs:
                 continue
             if self._faults.any("event"):
                 fault = self._faults.event(
-                    event.kind, event.account, event.symbol, connection.hub, connection.login.username, event.closed
+                    event.kind,
+                    event.account,
+                    event.symbol,
+                    hub=connection.hub,
+                    login=connection.login.username,
+                    closed=event.closed,
                 )
                 if fault is not None:
                     self._faulty(connection, event, fault)

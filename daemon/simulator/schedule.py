@@ -15,6 +15,8 @@ class Schedule:
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Action]] = []
         self._count = 0
+        self.current: int | None = None
+        """While an action runs: the time it was due."""
         self.on_earlier: Callable[[], None] | None = None
 
     def at(self, when: int, action: Action) -> None:
@@ -34,7 +36,11 @@ class Schedule:
         ran = 0
         while self._heap and self._heap[0][0] <= now:
             when, _, action = heapq.heappop(self._heap)
-            action(when)
+            self.current = when
+            try:
+                action(when)
+            finally:
+                self.current = None
             ran += 1
         return ran
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,13 +17,13 @@ from urllib.parse import parse_qs
 import orjson
 from aiohttp import web
 
-from daemon.simulator import faults as fx
+from daemon.simulator import effects as fx
 from daemon.simulator.auth import LoginState, RequestLimit, Sessions
 from daemon.simulator.broker import Broker
 from daemon.simulator.clock import SECOND, SimClock
 from daemon.simulator.codes import LOGIN_INVALID_CREDENTIALS, LOGIN_USER_NOT_FOUND, code_of
 from daemon.simulator.config import SimulatorConfig
-from daemon.simulator.endpoints import EMPTY, MUTATIONS, BadRequest, Endpoints, failure, success
+from daemon.simulator.endpoints import EMPTY, BadRequest, Endpoints, failure, success
 from daemon.simulator.faults import Fault, FaultBox
 from daemon.simulator.hubs import Hubs
 from daemon.simulator.orders import Reason
@@ -33,7 +33,7 @@ from daemon.simulator.tcp import reset
 
 JSON = "application/json; charset=utf-8"
 PAGE = "<!DOCTYPE html><html><head><title>Maintenance</title></head><body><h1>We'll be right back.</h1></body></html>"
-Control = Callable[[str, dict[str, Any]], Awaitable[Any]]
+Control = Callable[[str, str, dict[str, Any]], Any]
 
 
 class Gateway:
@@ -41,6 +41,7 @@ class Gateway:
 
     def __init__(
         self,
+        *,
         config: SimulatorConfig,
         clock: SimClock,
         schedule: Schedule,
@@ -156,7 +157,7 @@ class Gateway:
         try:
             if fault is not None:
                 record.fault = fault.effect.name
-                return await self._faulty(request, record, login, body, fault, act)
+                return await self._faulty(request, record, fault, act)
             if path == "Status/ping":
                 record.status, record.answered_ns = 200, perf_counter_ns()
                 return self._json("pong")
@@ -201,8 +202,6 @@ class Gateway:
         self,
         request: web.BaseRequest,
         record: RequestRecord,
-        login: LoginState | None,
-        body: dict[str, Any],
         fault: Fault,
         act: Callable[[], dict[str, Any]],
     ) -> web.StreamResponse:
@@ -243,7 +242,7 @@ class Gateway:
                 extra["token"] = None
             return self._answered(record, failure(effect.code, effect.message, **extra))
         if isinstance(effect, fx.FillInstead):
-            order_id = body.get("orderId")
+            order_id = (record.body or {}).get("orderId")
             if isinstance(order_id, int) and order_id in self._broker.orders:
                 self._broker.force_fill(order_id, self._now())
         answer = act()
@@ -324,11 +323,8 @@ class Gateway:
             body = orjson.loads(raw) if raw else {k: v[-1] for k, v in parse_qs(query).items()}
             if not isinstance(body, dict):
                 raise ValueError("the body must be a JSON object")
-            return self._json({"ok": True, "result": await self._control(path, body)})
+            return self._json({"ok": True, "result": self._control(request.method, path, body)})
         except LookupError as error:
             return self._json({"ok": False, "error": str(error.args[0] if error.args else error)}, 404)
         except (ValueError, TypeError) as error:
             return self._json({"ok": False, "error": str(error)}, 400)
-
-
-__all__ = ["MUTATIONS", "Gateway"]

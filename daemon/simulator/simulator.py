@@ -1,4 +1,4 @@
-"""The simulated ProjectX gateway as one object: start it, connect the unmodified SDK, trade, break things, look inside."""
+"""The simulated ProjectX gateway as one object: start it, connect the SDK, trade, break things, look inside."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 
 from aiohttp import web
 
-from daemon.simulator import faults as fx
+from daemon.simulator import effects as fx
 from daemon.simulator.auth import LoginState, RequestLimit, Sessions
-from daemon.simulator.broker import Broker, BrokerEvent, FillPlan
+from daemon.simulator.broker import Broker, BrokerEvent
 from daemon.simulator.clock import SECOND, SimClock
 from daemon.simulator.config import Account, Login, SimulatorConfig
 from daemon.simulator.contracts import Contract, ContractTable, Number, micro_dollars
 from daemon.simulator.control import Control
 from daemon.simulator.endpoints import Endpoints
 from daemon.simulator.eventlog import EventLog
+from daemon.simulator.exchange import FillPlan
 from daemon.simulator.faults import Fault, FaultBox
+from daemon.simulator.feed import MarketFeed
 from daemon.simulator.hubs import Event, HubConnection, Hubs, Topic
 from daemon.simulator.ledger import HalfTurn, Holding, SimAccount
-from daemon.simulator.market import Book, RandomWalk
 from daemon.simulator.orders import Order
 from daemon.simulator.records import RequestRecord, SentFrame
 from daemon.simulator.schedule import Schedule
@@ -46,29 +47,25 @@ class Simulator:
         self.contracts = ContractTable(self.clock.utc().date(), self.config.fees)
         self.faults = FaultBox(self.config.seed, self.clock.wire)
         self.broker = Broker(self.contracts, self.schedule, self.config.broker, self._broker_event, self.clock.now())
-        self.broker.fill_plan = self._fill_plan
+        self.broker.exchange.fill_plan = self._fill_plan
         self._sessions = Sessions(self.clock, self.config.token_ttl, self.config.seed)
         self._limit = RequestLimit(self.clock, self.config.rate_limit, self.config.rate_window)
         self._hubs = Hubs(self.config, self.clock, self.faults)
         self._hubs.on_subscribe = self._subscribed
         self._gateway = Gateway(
-            self.config,
-            self.clock,
-            self.schedule,
-            self._sessions,
-            self._limit,
-            self.broker,
-            Endpoints(self.broker, self.contracts),
-            self.faults,
-            self._hubs,
-            Control(self).handle,
-            self.now,
+            config=self.config,
+            clock=self.clock,
+            schedule=self.schedule,
+            sessions=self._sessions,
+            limit=self._limit,
+            broker=self.broker,
+            endpoints=Endpoints(self.broker, self.contracts),
+            faults=self.faults,
+            hubs=self._hubs,
+            control=Control(self).handle,
+            now=self.now,
         )
         self.faults.on_hit = self._fault_hit
-        self._walks = {
-            self.contracts[s].id: RandomWalk(self.contracts[s], self.config.seed) for s in self.config.symbols
-        }
-        self._turn = 0
         self._port = 0
         self._runner: web.ServerRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,8 +74,9 @@ class Simulator:
         self.schedule.on_earlier = self._wake.set
         for login in self.config.logins:
             self.add_login(login)
-        if self.config.quotes_per_second > 0 and self._walks:
-            self.schedule.at(self.clock.now() + self._quote_interval(), self._walk)
+        exchange = self.broker.exchange
+        self.feed = MarketFeed(self.config, self.clock, self.schedule, exchange=exchange, hubs=self._hubs, log=self.log)
+        self.feed.set_rate(self.config.quotes_per_second, self.clock.now())
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -143,7 +141,9 @@ class Simulator:
         return f"http://{self.config.host}:{self._port}/control"
 
     def now(self) -> int:
-        """Broker time in microseconds, after doing what is due by then."""
+        """Broker time in microseconds, after doing what is due by then; within timed work, the time it was due."""
+        if self.schedule.current is not None:
+            return self.schedule.current
         now = self.clock.now()
         self.schedule.run_until(now)
         return now
@@ -193,83 +193,16 @@ class Simulator:
     def _subscribed(self, connection: HubConnection, topic: Topic) -> None:
         contract = self.contracts.by_id.get(str(topic[1]))
         if topic[0] == "quote" and contract is not None and self.config.quote_on_subscribe:
-            payload = self.broker.books[contract.id].payload()
-            self._hubs.publish(Event("quote", topic, None, contract.symbol, [contract.id, payload]), connection)
+            self.feed.send_present(contract, connection)
 
     # --- the market -------------------------------------------------------------------------------
 
-    def _quote_interval(self) -> int:
-        return max(1, round(SECOND / self.config.quotes_per_second))
-
-    def _walk(self, at: int) -> None:
-        """One step of the random walk: the contracts take turns."""
-        contract_id = list(self._walks)[self._turn % len(self._walks)]
-        self._turn += 1
-        book = self.broker.books[contract_id]
-        if book.is_open:
-            show_last = self._walks[contract_id].step(book, at)
-            self._market_moved(book, show_last, at)
-        following = at + self._quote_interval()
-        if not self.clock.manual and following < self.clock.now() - SECOND:
-            following = self.clock.now()  # after a jump in broker time: no quotes for the time skipped
-        self.schedule.at(following, self._walk)
-
-    def _market_moved(self, book: Book, show_last: bool, at: int) -> None:
-        contract = book.contract
-        payload = book.payload(show_last)
-        self.log.write(at, "quote", payload)
-        if self._hubs.connections:
-            self._publish_market(contract, payload, book)
-        self.broker.match(contract, at)
-
-    def _publish_market(self, contract: Contract, quote: dict[str, object], book: Book | None) -> None:
-        hubs, cid = self._hubs, contract.id
-        hubs.publish(Event("quote", ("quote", cid), None, contract.symbol, [cid, quote]))
-        if book is None:
-            return
-        if hubs.wanted(("market_trade", cid)):
-            trade = {
-                "symbolId": contract.symbol_id,
-                "price": contract.price(book.last),
-                "timestamp": quote["timestamp"],
-                "type": int(book.last <= book.bid),
-                "volume": 1,
-            }
-            hubs.publish(Event("market_trade", ("market_trade", cid), None, contract.symbol, [cid, trade]))
-        if hubs.wanted(("depth", cid)):
-            for kind, price in ((4, book.bid), (3, book.ask)):
-                level = {
-                    "timestamp": quote["timestamp"],
-                    "type": kind,
-                    "price": contract.price(price),
-                    "volume": 10,
-                    "currentVolume": 10,
-                }
-                hubs.publish(Event("depth", ("depth", cid), None, contract.symbol, [cid, level]))
-
     def set_quote(self, symbol: str, bid: Number | None, ask: Number | None, last: Number | None = None) -> None:
-        """Move a market by hand and match orders against it; `last` defaults to the bid.
+        """Move a market by hand and match orders against it; `last` defaults to the bid, 0 is sent as 0.
 
         Zero, negative, crossed or null prices are sent as they are and leave the market where it was.
         """
-        contract, at = self.contracts[symbol], self.now()
-        book = self.broker.books[contract.id]
-        ticks = [
-            None if price is None else contract.ticks(price) for price in (bid, ask, bid if last is None else last)
-        ]
-        low, high, traded = ticks
-        for price, value in zip((bid, ask, last), (*ticks[:2], traded), strict=True):
-            if price is not None and value is None:
-                raise ValueError(f"{price} is not a multiple of {contract.symbol}'s tick size {contract.tick_size}")
-        if low is None or high is None or traded is None or low <= 0 or high < low:
-            quote = book.payload()
-            numbers = {"bestBid": bid, "bestAsk": ask, "lastPrice": last}
-            quote.update({key: None if value is None else float(value) for key, value in numbers.items()})
-            self.log.write(at, "quote", quote)
-            self._publish_market(contract, quote, None)
-            return
-        book.move(low, high, traded if traded > 0 else book.last, at)
-        self._market_moved(book, show_last=traded > 0, at=at)
+        self.feed.set_quote(self.contracts[symbol], bid, ask, last, self.now())
 
     def quote(self, symbol: str) -> tuple[float, float]:
         """The present (bid, ask) of a market."""
@@ -278,25 +211,16 @@ class Simulator:
 
     def burst(self, symbol: str, count: int) -> None:
         """Send `count` steps of the random walk at once."""
-        contract, at = self.contracts[symbol], self.now()
-        walk = self._walks.setdefault(contract.id, RandomWalk(contract, self.config.seed))
-        book = self.broker.books[contract.id]
-        for _ in range(count):
-            self._market_moved(book, walk.step(book, at), at)
+        self.feed.burst(self.contracts[symbol], count, self.now())
 
     def set_quotes_per_second(self, rate: float) -> None:
-        """Change the pace of the random walk; 0 stops it."""
-        running = self.config.quotes_per_second > 0
-        if rate <= 0 and running:
-            self.schedule.remove(self._walk)
-        self.config.quotes_per_second = rate
-        if rate > 0 and not running:
-            self.schedule.at(self.now() + self._quote_interval(), self._walk)
+        """Change the pace of the random walk, over all its contracts together; 0 stops it."""
+        self.feed.set_rate(rate, self.now())
 
     def set_market_open(self, is_open: bool, symbol: str | None = None) -> None:
         """Open or close the market of one contract, or of all: orders and closes are refused while it is closed."""
         self.now()
-        for contract in self.contracts.by_id.values() if symbol is None else (self.contracts[symbol],):
+        for contract in self.contracts if symbol is None else (self.contracts[symbol],):
             self.broker.books[contract.id].is_open = is_open
 
     # --- logins and accounts ----------------------------------------------------------------------
@@ -372,7 +296,7 @@ class Simulator:
     def working_orders(self, account_id: int) -> list[Order]:
         """Orders that are open, pending, being cancelled or suspended."""
         self.now()
-        return [order for order in self.broker.account_orders(account_id) if order.working]
+        return self.broker.working_orders(account_id)
 
     def orders(self, account_id: int) -> list[Order]:
         """All orders ever, oldest first."""
@@ -479,7 +403,7 @@ class Simulator:
                 "trades": [t.payload(commissions=True) for t in self.broker.trades[account.id]],
                 "extremes": {
                     c.symbol: self.extremes(account.id, c.symbol)
-                    for c in self.contracts.by_id.values()
+                    for c in self.contracts
                     if self.extremes(account.id, c.symbol) != (0, 0)
                 },
             }

@@ -1,4 +1,4 @@
-"""The trader at another device: places, changes, cancels and closes directly at the broker, past REST and its limits."""
+"""The trader at another device: places, changes, cancels and closes at the broker, past REST and its limits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ class Trader:
         `kind`: market, limit, stop, stop_limit, trailing_stop, join_bid, join_ask; `trail` is a distance in price
         units; `silent`: its order events are not sent; `unchecked`: a stop may rest on the wrong side of the market.
         """
-        return self._place(Side.BUY, symbol, size, kind, limit, stop, trail, brackets, tag, silent, unchecked)
+        prices = (limit, stop, trail)
+        return self._place(
+            Side.BUY, symbol, size, kind, prices=prices, brackets=brackets, tag=tag, silent=silent, unchecked=unchecked
+        )
 
     def sell(
         self,
@@ -67,7 +70,10 @@ class Trader:
         unchecked: bool = False,
     ) -> int:
         """Place a sell order and return its id; see `buy`."""
-        return self._place(Side.SELL, symbol, size, kind, limit, stop, trail, brackets, tag, silent, unchecked)
+        prices = (limit, stop, trail)
+        return self._place(
+            Side.SELL, symbol, size, kind, prices=prices, brackets=brackets, tag=tag, silent=silent, unchecked=unchecked
+        )
 
     def cancel(self, order_id: int, *, delay: float = 0.0) -> None:
         """Cancel an order; with a delay (seconds of broker time) it is PendingCancellation meanwhile."""
@@ -75,7 +81,7 @@ class Trader:
 
     def cancel_all(self) -> int:
         """Cancel every working order; returns how many there were."""
-        hits = [o for o in self._broker.account_orders(self.account_id) if o.working]
+        hits = self._broker.working_orders(self.account_id)
         for order in hits:
             if order.working:
                 self._broker.cancel(self.account_id, order.id, self._now())
@@ -112,9 +118,8 @@ class Trader:
         symbol: str,
         size: int,
         kind: str,
-        limit: Number | None,
-        stop: Number | None,
-        trail: Number | None,
+        *,
+        prices: tuple[Number | None, Number | None, Number | None],
         brackets: Brackets | None,
         tag: str | None,
         silent: bool,
@@ -123,15 +128,16 @@ class Trader:
         if kind not in KINDS:
             raise ValueError(f"kind: {kind!r} is unknown; use one of {', '.join(KINDS)}")
         contract = self._contracts[symbol]
+        limit, stop, trail = (_ticks(contract, price) for price in prices)
         request = OrderRequest(
             self.account_id,
             contract,
             KINDS[kind],
             side,
             size,
-            limit=_ticks(contract, limit),
-            stop=_ticks(contract, stop),
-            trail=_ticks(contract, trail),
+            limit=limit,
+            stop=stop,
+            trail=trail,
             tag=tag,
             brackets=brackets,
             silent=silent,
