@@ -4,7 +4,7 @@ The core keeps the obligations and derives them anew from its state after every 
 Every position and every order with an obligation has a lane (`daemon.enforcement_lane`, pure) and, while it has one, a
 task that does what the lane plans: lanes of all accounts run side by side, within a lane one mutation is under way at
 most. A repeat goes out only on a read that began after the last answer and that the core has judged
-(`daemon.account_reads`).
+(`daemon.enforcement_reads`).
 
 Nothing here is kept across restarts: the core derives the obligations again and submits them.
 """
@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from daemon.account_reads import AccountReads
+from daemon.enforcement_reads import SharedReads
 from daemon.backoff import Throttle
 from daemon.broker import Answer, AnswerKind, Broker
 from daemon.core.decisions import Action, Alert
@@ -130,7 +130,7 @@ class Enforcer:
         self._started = self._loop.time()
         self._positions: dict[tuple[int, str], PositionLane] = {}
         self._orders: dict[tuple[int, int], OrderLane] = {}
-        self._reads: dict[int, AccountReads] = {}
+        self._reads: dict[int, SharedReads] = {}
         self._throttles: dict[int | str, Throttle] = {}
         self._modified: dict[tuple[int, str], float] = {}
         self._pauses: dict[Lane, asyncio.Future[None]] = {}
@@ -324,7 +324,7 @@ class Enforcer:
     async def _read(self, lane: Lane, step: Read) -> AccountRead | None:
         """A read as the step asks for, or None when it is no longer wanted."""
         if lane.account_id not in self._reads:
-            self._reads[lane.account_id] = AccountReads(
+            self._reads[lane.account_id] = SharedReads(
                 lane.account_id, self._broker, self._deliver, self._throttle(lane.account_id), self._tell
             )
         awaited = self._awaited[lane] = self._reads[lane.account_id].request(step.since, step.newer_than)

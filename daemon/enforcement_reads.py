@@ -31,11 +31,11 @@ class _Waiter:
         return read.started >= self.since and read.number > self.newer_than
 
 
-class AccountReads:
+class SharedReads:
     """At most one read of the account is under way; whoever can use it shares it.
 
-    A read is Order/v2/query and then Position/searchOpen: in this order an order that fills between the two is seen both
-    as working and in the position, which errs to closing too little; the other way round it would be seen in neither.
+    A read is Order/v2/query and then Position/searchOpen: in this order an order that fills between the two is seen as
+    working and in the position, which errs to closing too little; the other way round it would be seen in neither.
     """
 
     def __init__(
