@@ -1,0 +1,326 @@
+"""Tells people what happened: socket events, the replica, the activity log. Best effort, and never waited for.
+
+Lockouts, enforcement and warnings go out at once. What changes often (positions, P&L, orders, gauges) is marked and sent
+at most ten times a second, from the state as it is then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from loguru import logger
+
+from daemon import figures
+from daemon.core.decisions import Act, Action, Alert, DayChanged, Decision, Lock, LockChanged, Settle, Unlock, Warn
+from daemon.core.engine import Engine
+from daemon.core.events import (
+    AccountUpdate,
+    Event,
+    OrdersSnapshot,
+    OrderUpdate,
+    PositionsSnapshot,
+    PositionUpdate,
+    Quote,
+    TradesSnapshot,
+    TradeUpdate,
+)
+from daemon.core.units import to_iso
+from shared.models import ActionKind
+from shared.schema import price_text
+
+FLUSH_SECONDS = 0.1
+PNL_SAMPLE_US = 5_000_000
+CURVE_POINTS = 4000
+
+Topic = str
+_TOPICS_OF: dict[type, tuple[Topic, ...]] = {
+    PositionUpdate: ("positions", "pnl", "rules", "accounts"),
+    PositionsSnapshot: ("positions", "pnl", "rules", "accounts"),
+    OrderUpdate: ("orders", "rules"),
+    OrdersSnapshot: ("orders", "rules"),
+    TradeUpdate: ("trades", "pnl", "rules", "accounts"),
+    TradesSnapshot: ("trades", "pnl", "rules", "accounts"),
+    AccountUpdate: ("accounts", "pnl", "rules"),
+}
+
+
+class Outlet(Protocol):
+    """The socket's side; `daemon.ipc_server.IpcServer` is one."""
+
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody listens."""
+
+    def publish(self, topic: str, account_id: int | None, data: object) -> None:
+        """Send to the listeners."""
+
+
+class Replica(Protocol):
+    """The replica's side; `daemon.view.View` is one."""
+
+    def publish(self, key: str, value: object) -> None:
+        """Show a value under a key."""
+
+
+class PnlStore(Protocol):
+    """Where the day's realized P&L is kept; `daemon.store.Store` is one."""
+
+    def record_pnl(self, account_id: int, trading_day: str, realized: int, trade_count: int, now: int) -> None:
+        """Keep a day's figures."""
+
+    def record_reset(
+        self, account_id: int, trading_day: str, last_reset_at: int | None, next_reset_at: int | None
+    ) -> None:
+        """Keep the trading day an account is in."""
+
+
+class Announcer:
+    """The `Listener` of the dispatcher."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        pnl_store: PnlStore,
+        *,
+        replica: Replica | None = None,
+        activity: Callable[[str], None] = lambda text: None,
+        system_log: Callable[[str, str], None] = lambda kind, text: None,
+        alert: Callable[[str, str], None] = lambda severity, text: None,
+        account_row: Callable[[int], figures.Row],
+    ) -> None:
+        self.outlet: Outlet | None = None
+        self._engine = engine
+        self._pnl_store = pnl_store
+        self._replica = replica
+        self._activity = activity
+        self._system_log = system_log
+        self._alert = alert
+        self._account_row = account_row
+        self._dirty: dict[tuple[Topic, int], None] = {}
+        self._moved: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._curves: dict[int, list[list[str]]] = {}
+        self._sampled: dict[int, int] = {}
+        self._log = logger.bind(log="enforcement")
+
+    # ---- what the dispatcher calls
+
+    def happened(self, event: Event) -> None:
+        """An event was judged."""
+        kind = type(event)
+        if kind is Quote:
+            assert isinstance(event, Quote)
+            self._moved.add(event.contract_id)
+            self._arm()
+            return
+        topics = _TOPICS_OF.get(kind)
+        if topics is None:
+            return
+        account_id: int = event.account_id  # type: ignore[union-attr]
+        for topic in topics:
+            self._dirty[topic, account_id] = None
+        self._arm()
+
+    def decided(self, decision: Decision) -> None:
+        """A decision was carried out."""
+        if isinstance(decision, Lock):
+            lockout = decision.lockout
+            self._log.warning("LOCKED account {} {} {}: {}", lockout.account_id, lockout.rule_id, lockout.kind,
+                              lockout.reason)  # fmt: skip
+            self._lockouts_changed(lockout.account_id)
+            self._row(lockout.account_id, lockout.rule_id, ActionKind.LOCKOUT_SET, lockout.reason, lockout.locked_at)
+            self._people(lockout.account_id, "lockout", lockout.reason)
+        elif isinstance(decision, Unlock):
+            lockout = decision.lockout
+            text = f"{figures.title_of(lockout.rule_id)}: lockout ended ({lockout.cleared_by})."
+            self._log.warning("UNLOCKED account {} {}: {}", lockout.account_id, lockout.rule_id, text)
+            self._lockouts_changed(lockout.account_id)
+            at = lockout.cleared_at or self._engine.now
+            self._row(lockout.account_id, lockout.rule_id, ActionKind.LOCKOUT_CLEARED, text, at)
+            self._people(lockout.account_id, "unlock", text)
+        elif isinstance(decision, LockChanged):
+            self._lockouts_changed(decision.lockout.account_id)
+        elif isinstance(decision, Act):
+            action = decision.action
+            self._log.info("{} account {} {} {}: {}", action.kind, action.account_id, _subject(action), action.rule_id,
+                           action.reason)  # fmt: skip
+            self._publish("enforcement", action.account_id, self._action_row(action))
+            if action.kind != ActionKind.MODIFY_ORDER:
+                self._people(action.account_id, "enforcement", f"{self._deed(action)}: {action.reason}")
+        elif isinstance(decision, Settle):
+            action = decision.action
+            ms = (decision.at - action.decided_at) // 1000
+            self._log.info("{} {} account {} {} after {} ms", decision.result, action.kind, action.account_id,
+                           _subject(action), ms)  # fmt: skip
+            row = self._action_row(action)
+            row |= {"result": str(decision.result), "settled_at": to_iso(decision.at), "ms": ms}
+            row["confirmed_at"] = row["settled_at"] if decision.result == "confirmed" else None
+            self._publish("enforcement", action.account_id, row)
+        elif isinstance(decision, Warn):
+            logger.warning("Account {} {}: {}", decision.account_id, decision.rule_id, decision.text)
+            self._publish("warnings", decision.account_id, self._warning_row(decision))
+            self._people(decision.account_id, "warning", decision.text)
+        elif isinstance(decision, Alert):
+            logger.error("{} {}", decision.text, decision.detail)
+            self._alert("error", decision.text)
+        elif isinstance(decision, DayChanged):
+            logger.info("Account {}: trading day {} begins.", decision.account_id, decision.trading_day)
+            self._curves.pop(decision.account_id, None)
+            self.refresh(decision.account_id)
+            self._keep_day(decision.account_id)
+
+    def refresh(self, account_id: int) -> None:
+        """Send everything of an account anew."""
+        for topic in ("accounts", "positions", "orders", "trades", "pnl", "rules", "lockouts"):
+            self._dirty[topic, account_id] = None
+        self._arm()
+
+    def curve(self, account_id: int) -> list[list[str]]:
+        """The day's P&L as far as it was seen: [time, realized, realized + unrealized]."""
+        return self._curves.get(account_id, [])
+
+    def close(self) -> None:
+        """Send what is marked, then no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flush()
+
+    # ---- sending
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        if self._moved:
+            moved, self._moved = self._moved, set()
+            for account in self._engine.accounts.values():
+                if not moved.isdisjoint(account.positions):
+                    self._dirty["positions", account.account_id] = None
+                    self._dirty["pnl", account.account_id] = None
+        dirty, self._dirty = self._dirty, {}
+        for topic, account_id in dirty:
+            try:
+                self._publish(topic, account_id, self._state_of(topic, account_id))
+            except Exception as error:  # noqa: BLE001 - showing must never disturb protecting
+                logger.opt(exception=error).error("{} of account {} could not be shown.", topic, account_id)
+
+    def _state_of(self, topic: Topic, account_id: int) -> object:
+        engine = self._engine
+        account = engine.account(account_id)
+        if topic == "positions":
+            return figures.position_rows(engine, account)
+        if topic == "orders":
+            return figures.order_rows(engine, account)
+        if topic == "rules":
+            return figures.rule_rows(engine, account)
+        if topic == "lockouts":
+            return figures.lockout_rows(account)
+        if topic == "trades":
+            self._keep_day(account_id)
+            return figures.trade_rows(engine, account)[:200]
+        if topic == "accounts":
+            return self._account_row(account_id)
+        row = figures.pnl(engine, account)
+        self._sample(account_id, row)
+        return row
+
+    def _sample(self, account_id: int, row: figures.Row) -> None:
+        now = self._engine.now
+        if row["unrealized"] is None or now - self._sampled.get(account_id, 0) < PNL_SAMPLE_US:
+            return
+        self._sampled[account_id] = now
+        points = self._curves.setdefault(account_id, [])
+        points.append([to_iso(now), row["realized"], row["total"]])
+        if len(points) > CURVE_POINTS:
+            del points[: CURVE_POINTS // 2 : 2]
+
+    def _keep_day(self, account_id: int) -> None:
+        engine = self._engine
+        account = engine.account(account_id)
+        day = engine.days.name(engine.now)
+        self._pnl_store.record_pnl(account_id, day, engine.view.realized(account), account.ledger.count, engine.now)
+        self._pnl_store.record_reset(account_id, day, engine.view.day_start, engine.view.day_end)
+
+    def _publish(self, topic: Topic, account_id: int, data: object) -> None:
+        if self._replica is not None and topic not in {"enforcement", "warnings", "trades", "orders"}:
+            self._replica.publish(f"{topic} {account_id}", data)
+        if self.outlet is not None and self.outlet.wanted(topic):
+            self.outlet.publish(topic, account_id, data)
+
+    def _lockouts_changed(self, account_id: int) -> None:
+        account = self._engine.account(account_id)
+        self._publish("lockouts", account_id, figures.lockout_rows(account))
+        self._publish("accounts", account_id, self._account_row(account_id))
+        self._dirty["rules", account_id] = None
+        self._arm()
+
+    def _people(self, account_id: int, kind: str, text: str) -> None:
+        name = self._engine.account(account_id).name or str(account_id)
+        sentence = f"{name} ({account_id}): {text}"
+        self._activity(sentence)
+        if kind != "warning":
+            self._system_log(kind, sentence)
+        self._alert(kind, sentence)
+
+    # ---- rows
+
+    def _row(self, account_id: int, rule_id: str, kind: ActionKind, reason: str, at: int) -> None:
+        row = {
+            "id": None,
+            "account_id": account_id,
+            "rule_id": rule_id,
+            "action": str(kind),
+            "contract_id": None,
+            "order_id": None,
+            "size": None,
+            "reason": reason,
+            "triggered_at": to_iso(at),
+            "confirmed_at": to_iso(at),
+            "attempts": 0,
+            "result": "confirmed",
+        }
+        self._publish("enforcement", account_id, row)
+
+    def _action_row(self, action: Action) -> figures.Row:
+        return {
+            "id": None,
+            "action_id": action.id,
+            "account_id": action.account_id,
+            "rule_id": action.rule_id,
+            "action": str(action.kind),
+            "contract_id": action.contract_id,
+            "symbol": self._engine.market.symbol(action.contract_id),
+            "order_id": action.order_id,
+            "size": action.size,
+            "stop_price": None if action.stop_price is None else price_text(action.stop_price),
+            "reason": action.reason,
+            "triggered_at": to_iso(action.decided_at),
+            "confirmed_at": None,
+            "attempts": 0,
+            "result": None,
+        }
+
+    def _warning_row(self, warning: Warn) -> figures.Row:
+        return {
+            "at": to_iso(warning.at),
+            "account_id": warning.account_id,
+            "rule_id": warning.rule_id,
+            "level": warning.level,
+            "text": warning.text,
+            "contract_id": warning.contract_id,
+        }
+
+    def _deed(self, action: Action) -> str:
+        symbol = self._engine.market.symbol(action.contract_id)
+        if action.kind == ActionKind.CLOSE_POSITION:
+            return f"Closing {action.size} {symbol}"
+        if action.kind == ActionKind.REDUCE_POSITION:
+            return f"Closing {action.size} of {abs(action.held)} {symbol}"
+        return f"Cancelling order {action.order_id} in {symbol}"
+
+
+def _subject(action: Action) -> str:
+    return f"order {action.order_id}" if action.order_id is not None else f"{action.contract_id} -> {action.target}"

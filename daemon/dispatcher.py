@@ -1,0 +1,215 @@
+"""The one path of every event: judge, keep, carry out.
+
+An event is judged the moment it arrives, in the event loop's thread. Its decisions are carried out at once, unless a lockout
+is among them, or decisions before them still wait: then they wait in line until the lockout is on disk (law 2). So nothing
+is ever sent for a lockout that a kill could forget, and the order of decisions is the order of events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from loguru import logger
+
+from daemon.core.decisions import Act, Action, Alert, Decision, Lock, LockChanged, Read, Settle, Unlock
+from daemon.core.engine import Engine
+from daemon.core.events import Event, PositionsSnapshot, PositionUpdate, Quote, Tick
+from shared.models import ActionResult
+
+_DURABLE = (Lock, LockChanged, Unlock)
+
+
+class Keeper(Protocol):
+    """What keeps events and decisions; `daemon.store.Store` is one."""
+
+    async def commit(self, decisions: Sequence[Decision], now: int) -> bool:
+        """On disk when it returns True; False when that was not possible in time."""
+
+    def record_event(self, event: Event) -> None:
+        """Note what an event says of positions, orders and trades."""
+
+
+class Recorder(Protocol):
+    """What records every event; `daemon.journal.Journal` is one."""
+
+    def append(self, event: Event) -> None:
+        """Take an event in; cheap."""
+
+
+class Sender(Protocol):
+    """What carries obligations out; `daemon.enforcer.Enforcer` is one."""
+
+    def submit(self, action: Action) -> None:
+        """Begin."""
+
+    def settle(self, action: Action, result: ActionResult) -> object:
+        """End."""
+
+
+class Listener(Protocol):
+    """What tells people; must be cheap and never raise."""
+
+    def decided(self, decision: Decision) -> None:
+        """A decision was carried out."""
+
+    def happened(self, event: Event) -> None:
+        """An event was judged."""
+
+
+class Dispatcher:
+    """Takes events from everywhere and carries out what the engine decides. One event loop, one thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        keeper: Keeper,
+        *,
+        recorder: Recorder | None = None,
+        listener: Listener | None = None,
+        read_orders: Callable[[int], Awaitable[Event]] | None = None,
+        quoted: Callable[[set[str]], None] | None = None,
+    ) -> None:
+        self.engine = engine
+        self.sender: Sender | None = None
+        self.events = 0
+        self.failures = 0
+        self._keeper = keeper
+        self._recorder = recorder
+        self._listener = listener
+        self._read_orders = read_orders
+        self._quoted = quoted
+        self._quoted_now: set[str] = set()
+        self._line: list[list[Decision]] = []
+        self._waiting = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._reads: dict[int, asyncio.Task[None]] = {}
+        self._worker: asyncio.Task[None] | None = None
+
+    @property
+    def depth(self) -> int:
+        """Decisions of how many events wait for the disk."""
+        return len(self._line)
+
+    def start(self) -> None:
+        """Begin to carry out what has to wait for the disk."""
+        self._worker = asyncio.create_task(self._work(), name="dispatcher")
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """Carry out what waits, then end."""
+        try:
+            await asyncio.wait_for(self._empty.wait(), timeout)
+        except TimeoutError:
+            logger.error("Decisions of {} events could not be stored before the stop.", len(self._line))
+        for task in [*self._reads.values(), *([self._worker] if self._worker else [])]:
+            task.cancel()
+        await asyncio.gather(*self._reads.values(), *([self._worker] if self._worker else []), return_exceptions=True)
+
+    def deliver(self, event: Event) -> None:
+        """Judge an event and carry out what follows. Never raises: one event that cannot be used stays one (law 9)."""
+        self.events += 1
+        quote = type(event) is Quote
+        try:
+            decisions = self.engine.handle(event)
+        except Exception as error:  # noqa: BLE001 - law 9
+            self.failures += 1
+            logger.opt(exception=error).error("An event could not be judged: {}", event)
+            text = f"An event of the kind {type(event).__name__} could not be judged; all else goes on."
+            decisions = [Alert(event.at, getattr(event, "account_id", None), text, repr(error))]
+        if not quote:
+            self._keeper.record_event(event)
+            if isinstance(event, PositionUpdate | PositionsSnapshot):
+                self._subscribe()
+        if self._recorder is not None:
+            self._recorder.append(event)
+        if self._listener is not None and type(event) is not Tick:
+            self._listener.happened(event)
+        if decisions:
+            self._carry(decisions)
+
+    async def deliver_and_settle(self, event: Event) -> None:
+        """As `deliver`; returns when everything decided so far has been carried out."""
+        self.deliver(event)
+        await self._empty.wait()
+
+    def _carry(self, decisions: list[Decision]) -> None:
+        if self._line or any(isinstance(decision, _DURABLE) for decision in decisions):
+            self._line.append(decisions)
+            self._empty.clear()
+            self._waiting.set()
+            return
+        self._queue_storage(decisions)
+        self._apply(decisions)
+
+    def _queue_storage(self, decisions: list[Decision]) -> None:
+        # Without a lockout among them `commit` only queues: it runs to its end without waiting.
+        coroutine = self._keeper.commit(decisions, self.engine.now)
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 - enforcement goes on without the log
+            logger.opt(exception=error).error("Decisions could not be stored.")
+            return
+        coroutine.close()
+
+    async def _work(self) -> None:
+        while True:
+            await self._waiting.wait()
+            batches = list(self._line)
+            together = [decision for batch in batches for decision in batch]
+            try:
+                await self._keeper.commit(together, self.engine.now)
+            except Exception as error:  # noqa: BLE001 - protect first; the store alerts and retries
+                logger.opt(exception=error).error("A lockout could not be stored; it is enforced all the same.")
+            del self._line[: len(batches)]
+            self._apply(together)
+            if not self._line:
+                self._waiting.clear()
+                self._empty.set()
+
+    def _apply(self, decisions: Sequence[Decision]) -> None:
+        for decision in decisions:
+            try:
+                self._carry_out(decision)
+            except Exception as error:  # noqa: BLE001 - one decision that fails keeps none of the others back
+                self.failures += 1
+                logger.opt(exception=error).error("A decision could not be carried out: {}", decision)
+            if self._listener is not None:
+                self._listener.decided(decision)
+
+    def _carry_out(self, decision: Decision) -> None:
+        kind = type(decision)
+        if kind is Act:
+            assert isinstance(decision, Act)
+            if self.sender is not None:
+                self.sender.submit(decision.action)
+        elif isinstance(decision, Settle):
+            if self.sender is not None:
+                self.sender.settle(decision.action, decision.result)
+        elif isinstance(decision, Read):
+            self._begin_read(decision.account_id)
+
+    def _begin_read(self, account_id: int) -> None:
+        if self._read_orders is None or account_id in self._reads:
+            return
+        task = asyncio.create_task(self._read(account_id), name=f"read orders {account_id}")
+        self._reads[account_id] = task
+        task.add_done_callback(lambda _: self._reads.pop(account_id, None))
+
+    async def _read(self, account_id: int) -> None:
+        assert self._read_orders is not None
+        try:
+            event = await self._read_orders(account_id)
+        except Exception as error:  # noqa: BLE001 - the rule asks again
+            logger.warning("The open orders of account {} could not be read: {}", account_id, error)
+            return
+        self.deliver(event)
+
+    def _subscribe(self) -> None:
+        wanted = self.engine.held_contracts()
+        if self._quoted is not None and wanted != self._quoted_now:
+            self._quoted_now = wanted
+            self._quoted(wanted)
