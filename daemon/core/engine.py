@@ -45,7 +45,7 @@ from daemon.core.events import (
 )
 from daemon.core.ledger import Ledger
 from daemon.core.local_time import TradingDays
-from daemon.core.lockouts import shrink_baseline
+from daemon.core.lockouts import held_baseline, shrink_baseline
 from daemon.core.rule import (
     WARNING_LEVELS,
     Flatten,
@@ -85,6 +85,7 @@ class Engine:
         *,
         next_lockout_id: int = 1,
         next_action_id: int = 1,
+        no_reset_before: int = 0,
     ) -> None:
         self.market = Market()
         self.accounts: dict[int, AccountState] = {}
@@ -115,12 +116,12 @@ class Engine:
             LockRequested: self._on_lock_requested,
             ClearRequested: self._on_clear_requested,
         }
-        self._use(config, calendar)
+        self._use(config, calendar, no_reset_before)
 
-    def _use(self, config: RiskConfig, calendar: HolidayCalendar) -> None:
+    def _use(self, config: RiskConfig, calendar: HolidayCalendar, no_reset_before: int) -> None:
         self.config = config
         self.calendar = calendar
-        self.days = TradingDays(config.reset.time, config.reset.timezone)
+        self.days = TradingDays(config.reset.time, config.reset.timezone, no_reset_before)
         start, end = self.days.bounds(self.now)
         net = config.policy.pnl_basis == "net"
         self.view = View(self.market, self.now, start, end, net, self.days, calendar)
@@ -295,8 +296,8 @@ class Engine:
 
     def _on_config(self, event: ConfigChanged, out: list[Decision]) -> None:
         previous = self.days
-        self._use(event.config, event.calendar)
-        changed_day = (previous.reset, previous.timezone) != (self.days.reset, self.days.timezone)
+        self._use(event.config, event.calendar, event.no_reset_before)
+        changed_day = previous.bounds(self.now) != self.days.bounds(self.now)
         for account in self.accounts.values():
             if changed_day:
                 self._regroup(account)
@@ -309,7 +310,9 @@ class Engine:
         until = event.expires_at if event.expires_at is not None else self.view.day_end
         words = f"Locked by {event.by} until {self.view.until_text(until)}"
         reason = f"{words}: {event.reason}" if event.reason else words
-        verdict = LockVerdict(LockoutKind.MANUAL, f"request {self._next_lockout_id}", reason, until)
+        kind = LockoutKind.COOLDOWN if event.keep_positions else LockoutKind.MANUAL
+        baseline = held_baseline(account, self.now) if event.keep_positions else None
+        verdict = LockVerdict(kind, f"request {self._next_lockout_id}", reason, until, baseline=baseline)
         self._lock(account, MANUAL_RULE_ID, verdict, out)
         self._conclude(account, out)
 

@@ -213,22 +213,27 @@ class Tick:
 
 @dataclass(slots=True)
 class ConfigChanged:
-    """A validated configuration takes effect."""
+    """A validated configuration takes effect. `no_reset_before`: see `TradingDays`."""
 
     at: int
     config: RiskConfig
     calendar: HolidayCalendar
+    no_reset_before: int = 0
 
 
 @dataclass(slots=True)
 class LockRequested:
-    """The trader or the admin locks an account. `expires_at` None: until the next reset."""
+    """The trader or the admin locks an account. `expires_at` None: until the next reset.
+
+    `keep_positions`: a cooldown instead of a closing lockout: what is held may stay, nothing may be added.
+    """
 
     at: int
     account_id: int
     expires_at: int | None
     reason: str
     by: str
+    keep_positions: bool = False
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from daemon.core.units import SECOND_US, from_micros, to_micros
 
+SHORTEST_DAY_US = 20 * 3600 * SECOND_US
+
 
 @lru_cache(maxsize=64)
 def zone(name: str) -> ZoneInfo:
@@ -41,11 +43,14 @@ def instant(day: date, at: time, tz: ZoneInfo) -> int:
 class TradingDays:
     """Trading days from one reset to the next. A trading day is named by the date of the reset that ends it."""
 
-    __slots__ = ("_end", "_start", "_tz", "reset", "timezone")
+    __slots__ = ("_end", "_start", "_tz", "no_reset_before", "reset", "timezone")
 
-    def __init__(self, reset: time, timezone: str) -> None:
+    def __init__(self, reset: time, timezone: str, no_reset_before: int = 0) -> None:
+        """`no_reset_before`: a reset within the 20 hours before that moment (microseconds UTC) is left out, so that a
+        changed reset time makes no trading day a short one."""
         self.reset = reset
         self.timezone = timezone
+        self.no_reset_before = no_reset_before
         self._tz = zone(timezone)
         self._start = 0
         self._end = 0
@@ -54,13 +59,14 @@ class TradingDays:
         """Start (inclusive) and end (exclusive) of the trading day that holds `at`, microseconds UTC."""
         if not self._start <= at < self._end:
             day = from_micros(at).astimezone(self._tz).date()
-            end = instant(day, self.reset, self._tz)
-            if at >= end:
-                start, end = end, instant(day + timedelta(days=1), self.reset, self._tz)
-            else:
-                start = instant(day - timedelta(days=1), self.reset, self._tz)
-            self._start, self._end = start, end
+            resets = [instant(day + timedelta(days=offset), self.reset, self._tz) for offset in range(-3, 4)]
+            kept = [reset for reset in resets if not self._left_out(reset)]
+            self._start = max(reset for reset in kept if reset <= at)
+            self._end = min(reset for reset in kept if reset > at)
         return self._start, self._end
+
+    def _left_out(self, reset: int) -> bool:
+        return self.no_reset_before - SHORTEST_DAY_US < reset < self.no_reset_before
 
     def name(self, at: int) -> str:
         """ISO date of the reset that ends the trading day of `at`, in the reset's zone."""
