@@ -1,0 +1,541 @@
+"""One login: its session, all its accounts, its hubs and its polls.
+
+Nothing that goes wrong here touches another login. The order of a start, and of every recovery, is: log in, list
+accounts, connect the user hub, subscribe, and only then read positions, orders and trades, so that nothing falls
+between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from random import Random
+from typing import Any
+
+from daemon.broker import GatewayError
+from daemon.clock import Clock
+from daemon.core.events import (
+    AccountListed,
+    AccountUpdate,
+    ConnectionChanged,
+    Event,
+    OrderUpdate,
+    PositionUpdate,
+    TradeUpdate,
+)
+from daemon.core.units import SECOND_US
+from daemon.gateway.account import MonitoredAccount, Reconciler
+from daemon.gateway.contracts import ContractBook
+from daemon.gateway.inbox import Inbox
+from daemon.gateway.limiter import Priority, PriorityLimiter
+from daemon.gateway.mirror import Surprise
+from daemon.gateway.parsing import AccountRecord
+from daemon.gateway.polling import Poller
+from daemon.gateway.quotes import QuoteFeed
+from daemon.gateway.reads import AccountReads
+from daemon.gateway.rest import LoginError, LoginRest, RestTransport
+from daemon.gateway.status import AccountStatus, LoginState, LoginStatus
+from daemon.gateway.supervisor import HubKind, HubSupervisor, Link
+from daemon.gateway.timings import Timings
+
+_log = logging.getLogger(__name__)
+
+MakeLink = Callable[[HubKind, str, Callable[[str, tuple[Any, ...]], None], Callable[[str], None]], Link]
+"""Makes a link from: hub, token, receiver of messages, receiver of what is no message."""
+
+_USER_SUBSCRIPTIONS = ("SubscribeOrders", "SubscribePositions", "SubscribeTrades")
+
+
+class LoginSession:
+    """One login.
+
+    Args:
+        username: its name.
+        accounts: ids to be monitored; None for all, those opened later included.
+        credentials: gives the API key for a user name; may block and raise.
+        transport: sends REST requests.
+        make_link: makes hub connections.
+        limiter: gives turns to REST requests.
+        clock: trusted time.
+        deliver: takes events, in order.
+        on_alert: called with a sentence and the detail.
+        day_start: start of the trading day at a time, microseconds UTC.
+        book: contract data, shared by all logins.
+        claim: asked whether this login may have an account; another may have it already.
+        on_change: called when the state of a hub or of the login has changed.
+        timings: intervals and bounds.
+        random: for the jitter of pauses.
+    """
+
+    def __init__(
+        self,
+        username: str,
+        accounts: Collection[int] | None,
+        *,
+        credentials: Callable[[str], str],
+        transport: RestTransport,
+        make_link: MakeLink,
+        limiter: PriorityLimiter,
+        clock: Clock,
+        deliver: Callable[[Event], None],
+        on_alert: Callable[[str, str], None],
+        day_start: Callable[[int], int],
+        book: ContractBook,
+        claim: Callable[[int, LoginSession], bool],
+        on_change: Callable[[], None],
+        timings: Timings,
+        random: Random,
+    ) -> None:
+        self.username = username
+        self._wanted = None if accounts is None else frozenset(accounts)
+        self._make_link = make_link
+        self._clock = clock
+        self._deliver = deliver
+        self._on_alert = on_alert
+        self._book = book
+        self._claim = claim
+        self._on_change = on_change
+        self._timings = timings
+        self._random = random
+        self._tasks: list[asyncio.Task[None]] = []
+        self._first_try = asyncio.Event()
+        self._relist_wanted = asyncio.Event()
+        self._login_now = asyncio.Event()
+        self._frozen = 0
+        self._frozen_at = -(10.0**9)
+        self._logout_at = -(10.0**9)
+        self._alerted: set[str] = set()
+        self._rest_up: bool | None = None
+        self.state = LoginState.STARTING
+        self.detail = ""
+        self.monitored: dict[int, MonitoredAccount] = {}
+        self.rest = LoginRest(
+            username,
+            credentials,
+            transport,
+            limiter=limiter,
+            clock=clock,
+            timings=timings,
+            on_health=self._rest_changed,
+            on_token=self._new_token,
+        )
+        self.reads = AccountReads(self.rest, clock, on_alert)
+        self.inbox = Inbox(
+            clock=clock,
+            deliver=deliver,
+            book=book,
+            fetch=self.reads.contract,
+            timings=timings,
+            on_alert=on_alert,
+            on_account=self._account_pushed,
+            on_push=self._pushed,
+            on_lost=self._lost,
+            on_logout=self._logged_out,
+        )
+        self.reconciler = Reconciler(self.reads, self.inbox, clock, day_start, timings)
+        self._poller = Poller(self, self.reconciler, timings)
+        self.user_hub = HubSupervisor(
+            f"user {username}",
+            connect=lambda: self._connect(HubKind.USER),
+            subscribe=self._subscribe,
+            on_up=self._user_up,
+            on_down=self._user_down,
+            on_unauthorized=self._token_refused,
+            timings=timings,
+            random=random,
+        )
+        self.quotes = QuoteFeed(
+            username,
+            connect=lambda: self._connect(HubKind.MARKET),
+            on_up=lambda: self._market_changed(True, ""),
+            on_down=lambda reason: self._market_changed(False, reason),
+            on_unauthorized=self._token_refused,
+            count=lambda: self.inbox.quotes,
+            timings=timings,
+            random=random,
+        )
+
+    # --- life
+    # -----------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start logging in; it goes on for ever."""
+        self._spawn(self._run(), "login")
+
+    async def first_try(self) -> None:
+        """Wait until the first try is over: monitored and read, or known why not."""
+        await self._first_try.wait()
+
+    async def stop(self) -> None:
+        """Close everything. Pushes not delivered yet are delivered."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2)
+        await asyncio.gather(self.user_hub.stop(), self.quotes.stop(), self._poller.close(), self.reconciler.close())
+        await self.inbox.close()
+        await self.rest.close()
+        self.state = LoginState.STOPPED
+
+    def retry_now(self) -> None:
+        """The API key has changed: log in with it at once."""
+        self._login_now.set()
+
+    @property
+    def online(self) -> bool:
+        """Whether it has a token and monitors accounts."""
+        return self.state in {LoginState.ONLINE, LoginState.DEGRADED}
+
+    @property
+    def user_hub_up(self) -> bool:
+        """Whether pushes arrive."""
+        return self.user_hub.up
+
+    def status(self) -> LoginStatus:
+        """State of the login and its accounts."""
+        connected = self.user_hub.up and self.online
+        return LoginStatus(
+            username=self.username,
+            state=self.state,
+            detail=self.detail or (self.user_hub.reason if not self.user_hub.up else ""),
+            user_hub=self.user_hub.state,
+            market_hub=self.quotes.hub.state,
+            token_expires_at=self.rest.token_expires_at,
+            accounts=tuple(
+                AccountStatus(
+                    account_id=account.account_id,
+                    login=self.username,
+                    name=account.name,
+                    can_trade=account.can_trade,
+                    listed=account.listed,
+                    connected=connected,
+                    reconciled=account.reconciled,
+                    last_event_at=account.last_event_at,
+                    last_read_at=account.last_read_at,
+                )
+                for account in self.monitored.values()
+            ),
+        )
+
+    async def reconcile(self, account_id: int) -> None:
+        """Read one account now. Raises GatewayError."""
+        await self.reconciler.once(self._account(account_id))
+
+    def _account(self, account_id: int) -> MonitoredAccount:
+        account = self.monitored.get(account_id)
+        if account is None:
+            raise GatewayError(f"account {account_id} is not monitored by {self.username}")
+        return account
+
+    async def _run(self) -> None:
+        await self._get_in()
+        self.user_hub.start()
+        self._spawn(self._learn_contracts(), "contracts")
+        self._spawn(self._poller.run(), "polls")
+        self._spawn(self._relist_when_wanted(), "relist")
+        while True:
+            await self._keep_token()
+
+    async def _get_in(self) -> None:
+        """Log in and list the accounts; returns when there is one to monitor."""
+        refused = unreachable = 0
+        while True:
+            pause = self._timings.poll
+            try:
+                if not self.rest.token:
+                    await self.rest.login()
+                await self.relist()
+                if self.monitored:
+                    self._set_state(LoginState.ONLINE, "")
+                    return
+                self._set_state(LoginState.NO_ACCOUNTS, f"{self.username} has no account that is to be monitored.")
+            except LoginError as error:
+                if error.refused:
+                    pauses, tries = self._timings.login_refused, refused
+                    refused += 1
+                    self._set_state(LoginState.REFUSED, f"{error} {error.mend}".strip())
+                else:
+                    pauses, tries = self._timings.login_unreachable, unreachable
+                    unreachable += 1
+                    self._set_state(LoginState.UNREACHABLE, f"{error} {error.mend}".strip())
+                self._rest_changed(False, str(error))
+                pause = max(error.retry_after, self._jittered(pauses, tries))
+            except GatewayError as error:
+                self._set_state(LoginState.UNREACHABLE, f"The accounts of {self.username} could not be read: {error}.")
+                pause = max(error.retry_after, self._jittered(self._timings.login_unreachable, unreachable))
+                unreachable += 1
+            if self.detail:
+                self._alert_once(self.detail, "")
+            self._first_try.set()
+            if await self._woken(self._login_now, pause):
+                self._login_now.clear()
+
+    async def _keep_token(self) -> None:
+        """Wait until the token is to be refreshed, and do it; also when a new key was given."""
+        if not self.rest.refresh_due() and not await self._woken(self._login_now, min(30.0, self._token_wait())):
+            return
+        try:
+            if self._login_now.is_set():
+                self._login_now.clear()
+                await self.rest.login()
+            else:
+                await self.rest.refresh()
+        except LoginError as error:
+            self._alert_once(f"The session of {self.username} could not be renewed: {error} {error.mend}".strip(), "")
+            self._set_state(LoginState.DEGRADED, f"{error} {error.mend}".strip())
+            pauses = self._timings.login_refused if error.refused else self._timings.login_unreachable
+            await self._woken(self._login_now, max(error.retry_after, self._jittered(pauses, 2)))
+        else:
+            if self.rest.refresh_due():
+                await self._woken(self._login_now, self._timings.token_retry)
+
+    def _token_wait(self) -> float:
+        left = (self.rest.token_expires_at - self._clock.now()) / SECOND_US
+        return max(0.2, left / 6)
+
+    # --- accounts
+    # -------------------------------------------------------------------------------------------------------
+
+    async def relist(self) -> None:
+        """Read the account list and take it in. Raises GatewayError. A list without any account is not believed."""
+        started_at = self._clock.now()
+        records = await self.reads.accounts(Priority.POLL if self.monitored else Priority.READ)
+        mine = [r for r in records if self._wanted is None or r.account_id in self._wanted]
+        if not mine:
+            if self.monitored:
+                self._alert_once(f"The gateway lists no account of {self.username} any more; all stay monitored.", "")
+            return
+        if self._wanted is not None and not self._wanted <= {r.account_id for r in mine}:
+            missing = sorted(self._wanted - {r.account_id for r in mine} - self.monitored.keys())
+            if missing:
+                self._alert_once(
+                    f"{self.username} has no account {missing[0]}; correct `accounts` in accounts.yaml.", ""
+                )
+        fresh = [r for r in mine if r.account_id not in self.monitored and self._claim(r.account_id, self)]
+        for record in fresh:
+            self.monitored[record.account_id] = MonitoredAccount(
+                record.account_id, record.name, record.can_trade is not False, record.balance
+            )
+        ids = tuple(r.account_id for r in mine if r.account_id in self.monitored)
+        for account in self.monitored.values():
+            if account.listed and account.account_id not in ids:
+                self._alert_once(f"Account {account.account_id} is no longer listed; it stays monitored.", "")
+            account.listed = account.account_id in ids
+        if ids:
+            self._deliver(AccountListed(self._clock.now(), self.username, ids))
+        for record in mine:
+            known = self.monitored.get(record.account_id)
+            if known is not None and known.pushed_at < started_at:
+                self._account_told(known, record, announce=record in fresh)
+        if fresh and self.user_hub.running:
+            # New on a connected hub: subscribe by connecting anew, which also reads it.
+            link = self.user_hub.link
+            for record in fresh:
+                if link is not None:
+                    await self._subscribe_account(link, record.account_id)
+                self.reconciler.request(self.monitored[record.account_id])
+
+    def _account_pushed(self, record: AccountRecord) -> None:
+        account = self.monitored.get(record.account_id)
+        if account is None:
+            if self._wanted is None or record.account_id in self._wanted:
+                self._relist_wanted.set()
+            return
+        account.pushed_at = account.last_event_at = self._clock.now()
+        self._account_told(account, record)
+
+    def _account_told(self, account: MonitoredAccount, record: AccountRecord, *, announce: bool = False) -> None:
+        can_trade = account.can_trade if record.can_trade is None else record.can_trade
+        name = record.name or account.name
+        balance = account.balance if record.balance is None else record.balance
+        if announce or (can_trade, name, balance) != (account.can_trade, account.name, account.balance):
+            account.can_trade, account.name, account.balance = can_trade, name, balance
+            self._deliver(
+                AccountUpdate(self._clock.now(), account.account_id, self.username, name, can_trade, record.balance)
+            )
+
+    async def _relist_when_wanted(self) -> None:
+        """A push named an account that is not known: list the accounts, but not more often than every few seconds."""
+        while True:
+            await self._relist_wanted.wait()
+            self._relist_wanted.clear()
+            try:
+                await self.relist()
+            except GatewayError as error:
+                _log.info("Listing the accounts of %s failed: %s", self.username, error)
+            await asyncio.sleep(min(5.0, self._timings.poll))
+
+    async def _learn_contracts(self) -> None:
+        try:
+            self._book.learn(await self.reads.contracts())
+        except GatewayError as error:
+            _log.warning("The list of contracts could not be read, they are looked up one by one: %s", error)
+
+    # --- pushes
+    # ---------------------------------------------------------------------------------------------------------
+
+    def _pushed(self, event: PositionUpdate | OrderUpdate | TradeUpdate) -> bool:
+        account = self.monitored.get(event.account_id)
+        if account is None:
+            if self._wanted is None or event.account_id in self._wanted:
+                self._relist_wanted.set()
+            return False
+        account.last_event_at = event.at
+        if isinstance(event, PositionUpdate):
+            account.mirror.push_position(event.position, event.at)
+        elif isinstance(event, OrderUpdate):
+            account.mirror.push_order(event.order, event.at)
+        return True
+
+    def _lost(self, account_id: int | None) -> None:
+        """A push had to be dropped: read what it may have said."""
+        for account in self.monitored.values():
+            if account_id is None or account.account_id == account_id:
+                self.reconciler.request(account)
+
+    def _logged_out(self) -> None:
+        """GatewayLogout: the session may be over. Check it by connecting anew, at most every ten seconds."""
+        now = asyncio.get_running_loop().time()
+        self._on_alert(f"The gateway has logged {self.username} out; logging in again.", "GatewayLogout")
+        if now - self._logout_at >= self._timings.relogin_min * 2:
+            self._logout_at = now
+            self._spawn(self._after_logout(), "logout")
+
+    async def _after_logout(self) -> None:
+        try:
+            await self.rest.refresh()
+        except LoginError as error:
+            self._on_alert(f"Logging in again failed: {error}", "")
+            self._login_now.set()
+
+    def gap_found(self, account: MonitoredAccount, surprises: list[Surprise]) -> None:
+        """A poll found what was never pushed: the stream is frozen. Read everything and, at times, connect anew."""
+        detail = "; ".join(surprise.text for surprise in surprises)
+        self.reconciler.request(account)
+        now = asyncio.get_running_loop().time()
+        pauses = self._timings.frozen_backoff
+        if now - self._frozen_at > pauses[-1] * 2:
+            self._frozen = 0
+        if now - self._frozen_at >= pauses[min(self._frozen, len(pauses) - 1)]:
+            self._frozen += 1
+            self._frozen_at = now
+            self._on_alert(f"Account {account.account_id} changed without being pushed; connecting anew.", detail)
+            self.user_hub.rebuild("the stream is frozen")
+        else:
+            _log.warning("Account %s changed without being pushed: %s", account.account_id, detail)
+
+    # --- hubs
+    # -----------------------------------------------------------------------------------------------------------
+
+    async def _connect(self, kind: HubKind) -> Link:
+        return self._make_link(kind, self.rest.token, self.inbox.receive, self.inbox.bad_line)
+
+    async def _subscribe(self, link: Link) -> None:
+        await link.send("SubscribeAccounts", [])
+        for account_id in list(self.monitored):
+            await self._subscribe_account(link, account_id)
+
+    async def _subscribe_account(self, link: Link, account_id: int) -> None:
+        for method in _USER_SUBSCRIPTIONS:
+            await link.send(method, [account_id])
+
+    def _user_up(self) -> None:
+        self._connection_changed(HubKind.USER, True, "")
+        tasks = [self.reconciler.request(account) for account in self.monitored.values()]
+        for account_id in self.monitored:
+            self._poller.soon(account_id, self._timings.settle)
+        if not self._first_try.is_set():
+            self._spawn(self._first_reads(tasks), "first reads")
+
+    async def _first_reads(self, tasks: list[asyncio.Task[None]]) -> None:
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._timings.read * 1.5)
+        self._first_try.set()
+
+    def _user_down(self, reason: str) -> None:
+        for account in self.monitored.values():
+            account.reconciled = False
+            self._poller.soon(account.account_id, self._timings.poll_hub_down / 2)
+        if not self._first_try.is_set():
+            # Without pushes, but not blind: read everything once.
+            tasks = [self.reconciler.request(account) for account in self.monitored.values()]
+            self._spawn(self._first_reads(tasks), "first reads")
+        self._connection_changed(HubKind.USER, False, reason)
+
+    def _market_changed(self, up: bool, reason: str) -> None:
+        self._connection_changed(HubKind.MARKET, up, reason)
+
+    async def _token_refused(self) -> None:
+        """A hub refused the token."""
+        await self.rest.renew(self.rest.token)
+
+    def _new_token(self) -> None:
+        if self.user_hub.running:
+            self.user_hub.rebuild("a new token")
+        if self.quotes.hub.running:
+            self.quotes.hub.rebuild("a new token")
+        if self.state is LoginState.DEGRADED:
+            self._set_state(LoginState.ONLINE, "")
+
+    def _rest_changed(self, up: bool, reason: str) -> None:
+        if up and self.state is LoginState.DEGRADED:
+            self._set_state(LoginState.ONLINE, "")
+        elif not up and self.state is LoginState.ONLINE:
+            self._set_state(LoginState.DEGRADED, f"Requests to the gateway fail: {reason}.")
+        if self._rest_up is up:
+            return
+        was, self._rest_up = self._rest_up, up
+        self._connection_changed("rest", up, reason)
+        if up and was is False:
+            for account in self.monitored.values():
+                self.reconciler.request(account)
+
+    def _connection_changed(self, channel: str, up: bool, reason: str) -> None:
+        self._deliver(ConnectionChanged(self._clock.now(), self.username, str(channel), up, reason))
+        self._on_change()
+
+    # --- small parts
+    # ----------------------------------------------------------------------------------------------------
+
+    async def keep_warm(self) -> None:
+        """Send a ping if nothing was sent for a while."""
+        if self.rest.idle_us >= self._timings.warm * SECOND_US:
+            await self.rest.warm()
+
+    def _set_state(self, state: LoginState, detail: str) -> None:
+        if state is LoginState.ONLINE:
+            self._alerted.clear()
+        if (state, detail) != (self.state, self.detail):
+            self.state, self.detail = state, detail
+            _log.info("Login %s: %s %s", self.username, state, detail)
+            self._on_change()
+
+    def _alert_once(self, text: str, detail: str) -> None:
+        """Alert, but not again the same until the login has been online."""
+        if text not in self._alerted:
+            self._alerted.add(text)
+            self._on_alert(text, detail)
+
+    def _jittered(self, pauses: tuple[float, ...], attempt: int) -> float:
+        return pauses[min(attempt, len(pauses) - 1)] * (1 - self._random.random() / 3)
+
+    async def _woken(self, event: asyncio.Event, seconds: float) -> bool:
+        """Wait for the event, at most that long; returns whether it came."""
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(self._guarded(work, name), name=f"{name} {self.username}"))
+
+    async def _guarded(self, work: Awaitable[None], name: str) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - logged, and the rest goes on
+            _log.exception("Part '%s' of login %s failed", name, self.username)
+            self._on_alert(f"A part of login {self.username} failed: {name}.", f"{type(error).__name__}: {error}")

@@ -1,0 +1,96 @@
+"""What pushes and reads have told of one account, to tell a frozen stream from a quiet one.
+
+Streams can stop for minutes while 'connected'. When a poll finds a position or order other than the last push or read
+said, and no push says so within a few seconds either, the stream has missed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from daemon.core.events import OrderRecord, PositionRecord
+from shared.models import STOP_TYPES
+
+
+@dataclass(slots=True, frozen=True)
+class Surprise:
+    """A contract's position or an order that a poll found not as it was pushed, and when that read was begun."""
+
+    key: str | int
+    started_at: int
+    text: str
+
+
+@dataclass(slots=True)
+class AccountMirror:
+    """Positions by contract and working orders by id, each with the time of its last push. Times are trusted time."""
+
+    positions: dict[str, PositionRecord] = field(default_factory=dict)
+    orders: dict[int, OrderRecord] = field(default_factory=dict)
+    _pushed: dict[str | int, int] = field(default_factory=dict)
+    _positions_read: bool = False
+    _orders_read: bool = False
+
+    def push_position(self, record: PositionRecord, at: int) -> None:
+        """A position was pushed."""
+        self._pushed[record.contract_id] = at
+        if record.size:
+            self.positions[record.contract_id] = record
+        else:
+            self.positions.pop(record.contract_id, None)
+
+    def push_order(self, record: OrderRecord, at: int) -> None:
+        """An order was pushed."""
+        self._pushed[record.order_id] = at
+        if record.working:
+            self.orders[record.order_id] = record
+        else:
+            self.orders.pop(record.order_id, None)
+
+    def pushed_since(self, key: str | int, at: int) -> bool:
+        """Whether that contract or order was pushed at or after a time."""
+        return self._pushed.get(key, -1) >= at
+
+    def read_positions(self, records: Iterable[PositionRecord], started_at: int) -> list[Surprise]:
+        """Take in a read; returns what it shows differently. Values pushed after it was begun stay."""
+        read = {record.contract_id: record for record in records if record.size}
+        surprises = []
+        for key in {*read, *self.positions}:
+            if self.pushed_since(key, started_at):
+                continue
+            new, old = read.get(key), self.positions.get(key)
+            if (new.size if new else 0) != (old.size if old else 0):
+                text = f"{key}: {old.size if old else 0} contracts pushed, {new.size if new else 0} read"
+                surprises.append(Surprise(key, started_at, text))
+            if new:
+                self.positions[key] = new
+            else:
+                self.positions.pop(key, None)
+        known, self._positions_read = self._positions_read, True
+        return surprises if known else []
+
+    def read_orders(self, records: Iterable[OrderRecord], started_at: int) -> list[Surprise]:
+        """As `read_positions`. New stops are no surprise: those placed in the broker's own UI are often not pushed."""
+        read = {record.order_id: record for record in records if record.working}
+        surprises = []
+        for key in {*read, *self.orders}:
+            if self.pushed_since(key, started_at):
+                continue
+            new, old = read.get(key), self.orders.get(key)
+            if new is None:
+                surprises.append(Surprise(key, started_at, f"order {key}: pushed as working, read as gone"))
+                self.orders.pop(key, None)
+            else:
+                if old is None and new.type not in STOP_TYPES:
+                    surprises.append(Surprise(key, started_at, f"order {key}: not pushed, read as working"))
+                self.orders[key] = new
+        known, self._orders_read = self._orders_read, True
+        if len(self._pushed) > 2000:
+            self._forget(started_at)
+        return surprises if known else []
+
+    def _forget(self, started_at: int) -> None:
+        """Drop push times of what is long gone; they are needed for as long as a read may be under way."""
+        horizon = started_at - 600_000_000
+        self._pushed = {key: at for key, at in self._pushed.items() if at > horizon}

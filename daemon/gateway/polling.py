@@ -1,0 +1,143 @@
+"""What is read again and again beside the events, because streams freeze while 'connected' and some stops are never
+pushed.
+
+Each account's positions and orders in turn, spread so that all of a login's polls stay within their share of the
+request
+budget: 20 accounts at 90 requests a minute are read every 27 seconds, five every 15.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
+
+from daemon.broker import GatewayError
+from daemon.gateway.account import MonitoredAccount, Reconciler
+from daemon.gateway.limiter import Priority
+from daemon.gateway.mirror import Surprise
+from daemon.gateway.timings import Timings
+
+_log = logging.getLogger(__name__)
+
+
+class PolledLogin(Protocol):
+    """What the poller needs of its login."""
+
+    @property
+    def monitored(self) -> dict[int, MonitoredAccount]:
+        """Accounts by id."""
+
+    @property
+    def user_hub_up(self) -> bool:
+        """Whether pushes arrive."""
+
+    async def relist(self) -> None:
+        """Read the account list. Raises GatewayError."""
+
+    async def keep_warm(self) -> None:
+        """Keep a connection open."""
+
+    def gap_found(self, account: MonitoredAccount, surprises: list[Surprise]) -> None:
+        """Something had not been pushed, and was not within the time allowed either."""
+
+
+def poll_interval(accounts: int, interval: float, requests_per_minute: int) -> float:
+    """Seconds between two polls of the same account: `interval`, or longer if two requests an account need more."""
+    return max(interval, accounts * 2 * 60 / requests_per_minute)
+
+
+class Poller:
+    """Polls one login.
+
+    Args:
+        login: whose.
+        reconciler: reads and delivers.
+        timings: intervals.
+    """
+
+    def __init__(self, login: PolledLogin, reconciler: Reconciler, timings: Timings) -> None:
+        self._login = login
+        self._reconciler = reconciler
+        self._timings = timings
+        self._due: dict[int, float] = {}
+        self._trades_due: dict[int, float] = {}
+        self._judging: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Poll for ever."""
+        loop = asyncio.get_running_loop()
+        relist_due = loop.time() + self._timings.poll
+        while True:
+            now = loop.time()
+            interval = self._interval()
+            for account_id in self._login.monitored:
+                # Those that are new are spread over the interval.
+                self._due.setdefault(account_id, now + interval * (len(self._due) % 7 + 1) / 7)
+                self._trades_due.setdefault(account_id, now + self._timings.trades_poll)
+            for account_id in self._due.keys() - self._login.monitored.keys():
+                del self._due[account_id], self._trades_due[account_id]
+            step: Callable[[], Awaitable[None]] | None = None
+            next_at = min([relist_due, *self._due.values()])
+            if next_at > now:
+                await self._login.keep_warm()
+                await asyncio.sleep(min(next_at - now, 1.0))
+                continue
+            if relist_due <= now:
+                relist_due = now + self._timings.poll
+                step = self._login.relist
+            else:
+                account_id = min(self._due, key=lambda key: self._due[key])
+                # From the due time, so that all keep their distance; not from long ago, after an outage.
+                self._due[account_id] = max(self._due[account_id] + interval, now + interval / 2)
+                account = self._login.monitored[account_id]
+                step = partial(self._poll, account, now)
+            try:
+                await step()
+            except GatewayError as error:
+                _log.info("A poll failed: %s", error)
+                await asyncio.sleep(max(error.retry_after, min(1.0, self._timings.poll)))
+
+    def soon(self, account_id: int, seconds: float) -> None:
+        """Poll an account after that time at the latest."""
+        due = asyncio.get_running_loop().time() + seconds
+        self._due[account_id] = min(due, self._due.get(account_id, due))
+        self._trades_due.setdefault(account_id, due + self._timings.trades_poll)
+
+    async def close(self) -> None:
+        """Give up what is waiting to be judged."""
+        for task in list(self._judging):
+            task.cancel()
+        if self._judging:
+            await asyncio.wait(list(self._judging), timeout=1)
+
+    def _interval(self) -> float:
+        wished = self._timings.poll if self._login.user_hub_up else self._timings.poll_hub_down
+        return poll_interval(len(self._login.monitored), wished, self._timings.poll_requests_per_minute)
+
+    async def _poll(self, account: MonitoredAccount, now: float) -> None:
+        reads = [
+            self._reconciler.positions(account, Priority.POLL),
+            self._reconciler.orders(account, Priority.POLL),
+        ]
+        results = await asyncio.gather(*reads, return_exceptions=True)
+        surprises: list[Surprise] = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            surprises.extend(result)
+        if surprises and self._login.user_hub_up and account.reconciled:
+            task = asyncio.create_task(self._judge(account, surprises), name=f"judge {account.account_id}")
+            self._judging.add(task)
+            task.add_done_callback(self._judging.discard)
+        if self._trades_due[account.account_id] <= now:
+            self._trades_due[account.account_id] = now + self._timings.trades_poll
+            await self._reconciler.trades(account, Priority.POLL)
+
+    async def _judge(self, account: MonitoredAccount, surprises: list[Surprise]) -> None:
+        await asyncio.sleep(self._timings.announce)
+        missed = [s for s in surprises if not account.mirror.pushed_since(s.key, s.started_at)]
+        if missed:
+            self._login.gap_found(account, missed)

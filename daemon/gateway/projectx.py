@@ -1,0 +1,381 @@
+"""The SDK behind two narrow classes: `RestClient` sends one request, `HubLink` is one SignalR connection.
+
+The only module that imports project_x_py and pysignalr (together with numpy and polars about a second): import it
+late and off the event loop. The SDK is used unmodified, by the parts of it that do one thing: `_execute_http_request`
+(one try, no sleeping decorator) and the hubs of `ProjectXRealtimeClient.setup_connections`. Its accounts, retries,
+watchdogs, coalescing and re-subscriptions are not used; docs/decisions/0040 says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import httpx
+import orjson
+from project_x_py.client import ProjectX
+from project_x_py.models import ProjectXConfig
+from project_x_py.realtime import ProjectXRealtimeClient
+from pysignalr.exceptions import AuthorizationError
+from pysignalr.messages import Message
+from pysignalr.protocol.json import JSONProtocol
+
+from daemon.clock import Clock
+from daemon.core.units import to_micros
+from daemon.gateway.loopback import is_loopback
+from daemon.gateway.sdk_logging import configure_sdk_logging, redact
+from daemon.gateway.supervisor import HubError, HubKind
+from daemon.gateway.wire_errors import (
+    AnswerLostError,
+    NeverSentError,
+    RateLimitedError,
+    RejectedError,
+    UnauthorizedError,
+    WireError,
+)
+
+configure_sdk_logging()
+
+_MAX_FRAME: Final = 8 * 2**20
+"""Largest SignalR frame taken, bytes.
+
+The SDK's 1 MiB would close the hub on a large first snapshot, again and again.
+"""
+
+_KEYS: Final = {
+    1: frozenset({"type", "invocationId", "target", "arguments", "headers", "streamIds"}),
+    3: frozenset({"type", "invocationId", "result", "error", "headers"}),
+    7: frozenset({"type", "error", "allowReconnect", "headers"}),
+}
+_PING: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the gateway is."""
+
+    api_url: str
+    user_hub_url: str
+    market_hub_url: str
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What the response hook saw of one request."""
+
+    sent_at: int
+    status: int = 0
+    retry_after: float | None = None
+
+
+_exchange: ContextVar[_Exchange | None] = ContextVar("_exchange", default=None)
+
+
+class _NoLimit:
+    """In place of the SDK's limiter: turns are given by `PriorityLimiter` before the SDK is asked."""
+
+    async def acquire(self) -> None:
+        return
+
+
+class _Client(ProjectX):
+    """The SDK's client with an HTTP client of our own: shorter connect time-out, and a hook on every response."""
+
+    connect_timeout: float = 3.0
+    on_response: Callable[[httpx.Response], Awaitable[None]]
+    trust_env: bool = True
+
+    async def _create_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(
+                float(self.config.timeout_seconds), connect=self.connect_timeout, pool=self.connect_timeout
+            ),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=60.0),
+            http2=self.base_url.startswith("https:"),
+            follow_redirects=False,
+            trust_env=self.trust_env,
+            headers={"Accept": "application/json", "User-Agent": "RiskManager"},
+            event_hooks={"response": [self.on_response]},
+        )
+
+
+class RestClient:
+    """One login's way to the REST interface: one request a call, no retry, no sleep, errors by what is known.
+
+    Args:
+        username: the login.
+        addresses: always given to the SDK, whose silent default is the live gateway.
+        clock: is told every Date header.
+        connect: seconds to open a connection.
+        read: seconds to wait for an answer; callers bound the whole call themselves.
+    """
+
+    def __init__(self, username: str, addresses: Addresses, clock: Clock, connect: float, read: float) -> None:
+        self._clock = clock
+        # Typed as Any: the SDK annotates `self` of its methods with a protocol that its own class does not fulfil.
+        self._sdk: Any = _Client(username=username, api_key="", config=_config(addresses, read))
+        self._sdk.connect_timeout = connect
+        self._sdk.trust_env = not is_loopback(addresses.api_url)
+        self._sdk.on_response = self._seen
+        self._sdk.rate_limiter = _NoLimit()
+        self.last_request_at = clock.monotonic()
+
+    def set_token(self, token: str) -> None:
+        """Token of the requests to come; empty for none."""
+        self._sdk.session_token = token
+
+    async def post(self, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One POST. Returns the JSON object of the answer, whatever its `success` says.
+
+        Raises:
+            WireError: see its tree.
+        """
+        answer = await self._send("POST", endpoint, body)
+        if not isinstance(answer, dict):
+            raise AnswerLostError(f"the gateway's answer to {endpoint} is not a JSON object")
+        return answer
+
+    async def ping(self) -> None:
+        """GET Status/ping, to keep a connection warm. Any answer will do. Raises WireError."""
+        with contextlib.suppress(AnswerLostError, RejectedError):
+            await self._send("GET", "/Status/ping", None)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        client, self._sdk._client = self._sdk._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _send(self, method: str, endpoint: str, body: dict[str, Any] | None) -> object:
+        seen = _Exchange(sent_at=self._clock.monotonic())
+        self.last_request_at = seen.sent_at
+        token = _exchange.set(seen)
+        try:
+            # retry_count=1: a 401 raises instead of starting the SDK's own login.
+            return await self._sdk._execute_http_request(method, endpoint, data=body, retry_count=1)
+        except Exception as error:  # noqa: BLE001 - the SDK lets errors of four libraries through; all mean the same here
+            raise _classified(error, seen) from None
+        finally:
+            _exchange.reset(token)
+
+    async def _seen(self, response: httpx.Response) -> None:
+        seen = _exchange.get()
+        if seen is None:
+            return
+        seen.status = response.status_code
+        if response.status_code == 429:
+            seen.retry_after = self._retry_after(response.headers.get("Retry-After", ""))
+        date = response.headers.get("Date")
+        if date:
+            with contextlib.suppress(ValueError, TypeError):
+                self._clock.observe_date(to_micros(parsedate_to_datetime(date)), seen.sent_at)
+
+    def _retry_after(self, value: str) -> float | None:
+        with contextlib.suppress(ValueError):
+            seconds = float(value)
+            return seconds if math.isfinite(seconds) and seconds >= 0 else None
+        with contextlib.suppress(ValueError, TypeError):
+            return max(0.0, (to_micros(parsedate_to_datetime(value)) - self._clock.now()) / 1e6)
+        return None
+
+
+def _config(addresses: Addresses, read: float) -> ProjectXConfig:
+    return ProjectXConfig(
+        api_url=addresses.api_url,
+        user_hub_url=addresses.user_hub_url,
+        market_hub_url=addresses.market_hub_url,
+        timeout_seconds=max(1, math.ceil(read)),
+    )
+
+
+def _classified(error: Exception, seen: _Exchange) -> WireError:
+    """What an exception of the SDK means, the seen status before its type."""
+    status = seen.status
+    if status == 429:
+        return RateLimitedError(seen.retry_after)
+    if status == 401:
+        return UnauthorizedError()
+    if 300 <= status < 500 and status != 408:
+        return RejectedError(status)
+    if status:
+        return AnswerLostError(f"HTTP {status}" if status != 200 else "HTTP 200 without a JSON object")
+    cause = error.__cause__ if isinstance(error.__cause__, httpx.HTTPError) else error
+    if isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return NeverSentError(f"no connection ({_brief(cause)})")
+    return AnswerLostError(f"no answer ({_brief(cause)})")
+
+
+def _brief(error: BaseException) -> str:
+    text = redact(str(error)).strip()
+    return f"{type(error).__name__}: {text}"[:200] if text else type(error).__name__
+
+
+class _TolerantProtocol(JSONProtocol):
+    """SignalR's JSON protocol, which a bad line or an unknown key does not kill.
+
+    pysignalr's own raises on both, which ends the hub's task without a word.
+    """
+
+    def __init__(self, on_frame: Callable[[], None], on_bad: Callable[[str], None]) -> None:
+        super().__init__()
+        self._on_frame = on_frame
+        self._on_bad = on_bad
+
+    def decode(self, raw_message: str | bytes) -> list[Message]:
+        self._on_frame()
+        raw = raw_message.encode() if isinstance(raw_message, str) else raw_message
+        messages: list[Message] = []
+        for line in raw.split(b"\x1e"):
+            if not line:
+                continue
+            try:
+                fields = orjson.loads(line)
+                kind = fields.get("type")
+                if kind == _PING:
+                    continue
+                known = _KEYS.get(kind)
+                if known is not None and not known.issuperset(fields):
+                    fields = {key: value for key, value in fields.items() if key in known}
+                if kind is not None:
+                    messages.append(self.parse_message(fields))
+            except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
+                self._on_bad(f"{type(error).__name__} in {redact(line[:200].decode(errors='replace'))}")
+        return messages
+
+
+OnMessage = Callable[[str, tuple[Any, ...]], None]
+"""Called with the SignalR target and its arguments, on the event loop, in the order of arrival; must not raise."""
+
+
+class _Realtime(ProjectXRealtimeClient):
+    """The SDK's realtime client with its forwarding cut short: no thread hop, no coalescing, one callback."""
+
+    on_message: OnMessage
+    hub_opened: Callable[[], None]
+    hub_closed: Callable[[], None]
+
+    def _forward_account_update(self, *args: Any) -> None:
+        self.on_message("GatewayUserAccount", args)
+
+    def _forward_position_update(self, *args: Any) -> None:
+        self.on_message("GatewayUserPosition", args)
+
+    def _forward_order_update(self, *args: Any) -> None:
+        self.on_message("GatewayUserOrder", args)
+
+    def _forward_trade_execution(self, *args: Any) -> None:
+        self.on_message("GatewayUserTrade", args)
+
+    def _forward_quote_update(self, *args: Any) -> None:
+        self.on_message("GatewayQuote", args)
+
+    def _forward_market_trade(self, *args: Any) -> None:
+        return
+
+    def _forward_market_depth(self, *args: Any) -> None:
+        return
+
+    def _on_gateway_logout(self, *args: Any) -> None:
+        self.on_message("GatewayLogout", args)
+
+    def _on_user_hub_open(self) -> None:
+        self.hub_opened()
+
+    def _on_market_hub_open(self) -> None:
+        self.hub_opened()
+
+    def _on_user_hub_close(self) -> None:
+        self.hub_closed()
+
+    def _on_market_hub_close(self) -> None:
+        self.hub_closed()
+
+    def _on_connection_error(self, hub: str, error: Any) -> None:
+        return
+
+
+class HubLink:
+    """One connection to one hub. Never reused: every reconnect is a new object with a new negotiation and token."""
+
+    def __init__(
+        self,
+        kind: HubKind,
+        addresses: Addresses,
+        token: str,
+        on_message: OnMessage,
+        on_bad: Callable[[str], None],
+    ) -> None:
+        self._ended: asyncio.Future[HubError] = asyncio.get_running_loop().create_future()
+        self._opened = asyncio.Event()
+        self._kind = kind
+        self._connection: Any = None
+        self._on_bad = on_bad
+        self._last_frame = time.monotonic()
+        self._realtime = _Realtime(token, "0", config=_config(addresses, 10))
+        self._realtime.on_message = on_message
+        self._realtime.hub_opened = self._opened.set
+        self._realtime.hub_closed = lambda: self._end(HubError("the gateway closed the connection"))
+
+    async def open(self) -> None:
+        """Negotiate, connect and shake hands. Not bounded in time: the caller is. Raises HubError."""
+        await self._realtime.setup_connections()
+        user = self._kind is HubKind.USER
+        self._connection = self._realtime.user_connection if user else self._realtime.market_connection
+        await self._connection.start()
+        # start() has created the client and its task, which has not run yet.
+        transport = self._connection._client._transport
+        transport._protocol = _TolerantProtocol(self._frame, self._on_bad)
+        transport._max_size = _MAX_FRAME
+        task: asyncio.Task[None] = self._connection._run_task
+        task.add_done_callback(self._task_done)
+        opened = asyncio.ensure_future(self._opened.wait())
+        try:
+            both: set[asyncio.Future[Any]] = {opened, self._ended}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            opened.cancel()
+        if self._ended.done():
+            raise self._ended.result()
+
+    async def send(self, method: str, arguments: list[Any]) -> None:
+        """Invoke a hub method; there is no answer. Raises HubError."""
+        try:
+            await self._connection.send(method, arguments)
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from being sent ends this link
+            raise HubError(f"could not send {method} ({_brief(error)})") from None
+
+    async def ended(self) -> HubError:
+        """Wait for the end of the connection and return why."""
+        return await asyncio.shield(self._ended)
+
+    def silent_for(self) -> float:
+        """Seconds since the last frame of any kind."""
+        return time.monotonic() - self._last_frame
+
+    async def close(self) -> None:
+        """End the connection. Never raises; bounded by the caller."""
+        self._end(HubError("closed by us"))
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                await self._connection.stop()
+
+    def _frame(self) -> None:
+        self._last_frame = time.monotonic()
+
+    def _end(self, error: HubError) -> None:
+        if not self._ended.done():
+            self._ended.set_result(error)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        # Fetching the exception also keeps asyncio from logging it, with the URL and its token.
+        error = None if task.cancelled() else task.exception()
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        refused = isinstance(error, AuthorizationError) or status in {401, 403}
+        self._end(HubError(_brief(error) if error else "the hub's task ended", unauthorized=refused))

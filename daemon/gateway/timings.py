@@ -1,0 +1,73 @@
+"""Every interval and bound of the adapter, in seconds. Tests shorten them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Defaults are for the live gateway: 200 requests a minute a login, hub pings every 15 s, tokens of 24 h."""
+
+    mutation: float = 5.0
+    """Whole bound of one order request, waiting for its turn included."""
+    read: float = 8.0
+    """Whole bound of one read."""
+    connect: float = 3.0
+    """Bound of opening a TCP and TLS connection.
+
+    Below `mutation`, so that an unreachable gateway is known as not sent.
+    """
+    start: float = 20.0
+    """`Gateways.start` returns after this at the latest."""
+
+    hub_open: float = 6.0
+    """From starting a hub to its handshake."""
+    hub_subscribe: float = 5.0
+    hub_stop: float = 2.0
+    hub_silence: float = 40.0
+    """No frame at all for this long: dead. The server pings every 15 s."""
+    hub_stable: float = 5.0
+    """A hub that was up this long starts its back-off anew."""
+    hub_backoff: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0, 2.0, 5.0)
+    """Wait before the n-th try in a row; the last value repeats. Jitter takes off up to a third."""
+    quote_silence: float = 30.0
+    """No quote of any subscribed contract for this long: connect anew, the next time after twice as long."""
+    market_failover: float = 5.0
+    """A market hub down this long hands its quotes to another login."""
+
+    login_unreachable: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
+    login_refused: tuple[float, ...] = (5.0, 10.0, 20.0, 40.0, 60.0)
+    relogin_min: float = 5.0
+    """Least time between two logins that a 401 asks for."""
+    token_margin: float = 4 * 3600.0
+    """A token is refreshed when less than this, or a sixth of its life, is left."""
+    token_retry: float = 10.0
+
+    poll: float = 15.0
+    """Positions, orders and the account list are read this often, as far as the request budget allows."""
+    poll_hub_down: float = 5.0
+    trades_poll: float = 300.0
+    poll_requests_per_minute: int = 90
+    """Share of the request budget for polls of positions and orders."""
+    settle: float = 2.0
+    """Positions and orders are read once more this long after a hub came up: subscriptions are not confirmed."""
+    reconcile_backoff: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
+    warm: float = 20.0
+    """After this long without any request a ping is sent, so that the next close does not pay for a handshake."""
+
+    announce: float = 3.0
+    """A change found by a poll and not pushed within this time means that the stream is frozen."""
+    frozen_backoff: tuple[float, ...] = (0.0, 60.0, 120.0, 300.0, 600.0)
+    """Least time since the last rebuild for a frozen stream, by how many there were."""
+    contract: float = 2.0
+    """Longest an event waits for the data of an unknown contract."""
+    contract_retry: float = 30.0
+
+    requests_per_minute: int = 180
+    mutation_requests_per_minute: int = 195
+    polls_per_minute: int = 120
+    window: float = 60.0
+    rate_limit_backoff: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 30.0)
+    """Pause after a 429 without Retry-After."""
+    retry_after_max: float = 120.0
