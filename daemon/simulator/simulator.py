@@ -36,17 +36,19 @@ class Simulator:
     """A ProjectX gateway on loopback. Not thread-safe: call everything from the event loop it was started in."""
 
     def __init__(self, config: SimulatorConfig | None = None) -> None:
-        self.config = config or SimulatorConfig()
+        self.config: SimulatorConfig = config or SimulatorConfig()
         if not ipaddress.ip_address(self.config.host).is_loopback:
             raise ValueError(
                 f"host: {self.config.host} is not a loopback address; the simulator serves this machine only"
             )
-        self.clock = SimClock(self.config.start, self.config.speed, self.config.manual_clock)
-        self.schedule = Schedule()
-        self.log = EventLog(self.config.log_lines)
-        self.contracts = ContractTable(self.clock.utc().date(), self.config.fees)
-        self.faults = FaultBox(self.config.seed, self.clock.wire)
-        self.broker = Broker(self.contracts, self.schedule, self.config.broker, self._broker_event, self.clock.now())
+        self.clock: SimClock = SimClock(self.config.start, self.config.speed, self.config.manual_clock)
+        self.schedule: Schedule = Schedule()
+        self.log: EventLog = EventLog(self.config.log_lines)
+        self.contracts: ContractTable = ContractTable(self.clock.utc().date(), self.config.fees)
+        self.faults: FaultBox = FaultBox(self.config.seed, self.clock.wire)
+        self.broker: Broker = Broker(
+            self.contracts, self.schedule, self.config.broker, self._broker_event, self.clock.now()
+        )
         self.broker.exchange.fill_plan = self._fill_plan
         self._sessions = Sessions(self.clock, self.config.token_ttl, self.config.seed)
         self._limit = RequestLimit(self.clock, self.config.rate_limit, self.config.rate_window)
@@ -75,7 +77,9 @@ class Simulator:
         for login in self.config.logins:
             self.add_login(login)
         exchange = self.broker.exchange
-        self.feed = MarketFeed(self.config, self.clock, self.schedule, exchange=exchange, hubs=self._hubs, log=self.log)
+        self.feed: MarketFeed = MarketFeed(
+            self.config, self.clock, self.schedule, exchange=exchange, hubs=self._hubs, log=self.log
+        )
         self.feed.set_rate(self.config.quotes_per_second, self.clock.now())
 
     # --- running ----------------------------------------------------------------------------------
