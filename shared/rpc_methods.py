@@ -30,9 +30,11 @@ _MAX_PARAMS = 16
 
 PUBLIC_TOPICS = (
     "status",
+    "accounts",
     "pnl",
     "positions",
     "orders",
+    "trades",
     "quotes",
     "lockouts",
     "rules",
@@ -44,7 +46,19 @@ ADMIN_TOPICS = ("log",)
 TOPICS = PUBLIC_TOPICS + ADMIN_TOPICS
 
 Topic = Literal[
-    "status", "pnl", "positions", "orders", "quotes", "lockouts", "rules", "enforcement", "warnings", "config", "log"
+    "status",
+    "accounts",
+    "pnl",
+    "positions",
+    "orders",
+    "trades",
+    "quotes",
+    "lockouts",
+    "rules",
+    "enforcement",
+    "warnings",
+    "config",
+    "log",
 ]
 
 
@@ -153,6 +167,12 @@ class IdParams(Params):
     id: RowId
 
 
+class ChangeParams(Params):
+    """`id` of a pending change, as `get_pending_config` lists it."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,64}\z")]
+
+
 class StopDaemonParams(Params):
     reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
 
@@ -196,6 +216,10 @@ METHODS: dict[str, Method] = _table(
         Method("get_pnl", AccountParams),
         Method("get_lockouts", MaybeAccountParams),
         Method("get_rules", AccountParams),
+        Method("get_trades", AccountParams),
+        Method("get_pnl_curve", AccountParams),
+        Method("get_sessions", AccountParams),
+        Method("get_lockout_history", MaybeAccountParams),
         Method("get_enforcement_log", GetEnforcementLogParams),
         Method("subscribe", TopicsParams),
         Method("unsubscribe", TopicsParams),
@@ -208,7 +232,7 @@ METHODS: dict[str, Method] = _table(
         Method("get_config", NoParams, admin=True),
         Method("set_config", SetConfigParams, admin=True),
         Method("get_pending_config", NoParams, admin=True),
-        Method("cancel_pending_config", IdParams, admin=True),
+        Method("cancel_pending_config", ChangeParams, admin=True),
         Method("set_credential", SetCredentialParams, admin=True, second_factor=True),
         Method("test_connection", UsernameParams, admin=True),
         Method("clear_lockout", ClearLockoutParams, admin=True, second_factor=True),

@@ -340,6 +340,7 @@ class Engine:
                 account.ledger.begin_day(view.day_start, view.day_end)
                 account.ledger.forget_before(self.days.week_start(self.now))
                 self._forget_day(account)
+                account.first_action_at = account.last_action_at = 0
                 out.append(DayChanged(self.now, account.account_id, self.days.name(self.now)))
                 triggers = ALL_TRIGGERS
             if self._expire(account, out):

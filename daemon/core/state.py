@@ -168,6 +168,8 @@ class AccountState:
     trades_read_at: int = 0
     gap_at: int = 0
     last_event_at: int = 0
+    first_action_at: int = 0
+    last_action_at: int = 0
     locks: dict[int, Lockout] = field(default_factory=dict)
     latches: dict[str, Latch] = field(default_factory=dict)
     order_latches: dict[int, Latch] = field(default_factory=dict)
@@ -252,7 +254,8 @@ class AccountState:
 
     def apply_order(self, order: OrderRecord, at: int) -> None:
         """Take a pushed order in. An order that has ended never works again."""
-        self.last_event_at = at
+        self.last_event_at = self.last_action_at = at
+        self.first_action_at = self.first_action_at or at
         self._order_events[order.order_id] = at
         self._set_order(order, at)
 

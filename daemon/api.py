@@ -1,0 +1,391 @@
+"""The methods of the socket. A handler makes events or reads state; it holds no logic of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import psutil
+
+from daemon import figures
+from daemon.core.events import ClearRequested, LockRequested
+from daemon.core.units import SECOND_US, to_iso, to_micros
+from daemon.ipc_sessions import CallContext
+from shared.models import LockoutKind
+from shared.protocol import ErrorCode, RpcError
+from shared.rpc_methods import (
+    AccountParams,
+    ChangeParams,
+    ClearLockoutParams,
+    GetAuditLogParams,
+    GetEnforcementLogParams,
+    LockAccountParams,
+    MaybeAccountParams,
+    NoParams,
+    SetConfigParams,
+    SetCredentialParams,
+    StopDaemonParams,
+    TopicsParams,
+    UsernameParams,
+)
+
+if TYPE_CHECKING:
+    from daemon.announcer import Announcer
+    from daemon.clock import Clock
+    from daemon.configuration import ConfigurationService
+    from daemon.core.engine import Engine
+    from daemon.core.events import Event
+    from daemon.core.state import AccountState
+
+Row = dict[str, Any]
+Handler = Callable[[Any, CallContext], Awaitable[object]]
+
+
+class LogReader(Protocol):
+    """What the handlers read from the store; `daemon.store.Store` is one."""
+
+    async def enforcement_log(
+        self, account_id: int | None = None, limit: int = 100, before_id: int | None = None
+    ) -> list[Row]:
+        """Rows of the enforcement log, newest first."""
+
+    async def lockout_history(self, account_id: int | None = None, limit: int = 100) -> list[Row]:
+        """Past and active lockouts, newest first."""
+
+
+class Audit(Protocol):
+    """The audit log; `daemon.audit.AuditLog` is one."""
+
+    async def append(self, actor: str, action: str, params: Mapping[str, object], result: str) -> object:
+        """Note an admin action."""
+
+    async def page(self, limit: int, before_id: int | None) -> list[Row]:
+        """Rows, newest first."""
+
+    async def verify(self) -> object:
+        """The first broken row, or None."""
+
+
+class Host(Protocol):
+    """What the handlers ask of the service itself."""
+
+    clock: Clock
+    engine: Engine
+    announcer: Announcer
+    configuration: ConfigurationService
+    started_at: int
+    version: str
+
+    def status(self) -> str:
+        """starting, healthy, degraded or stopping."""
+
+    def connected(self, account_id: int) -> bool:
+        """Whether the account's events are being received."""
+
+    def queue_depth(self) -> int:
+        """Decisions that wait."""
+
+    def deliver(self, event: Event) -> None:
+        """Feed an event."""
+
+    async def settled(self) -> None:
+        """Returns when everything decided so far is carried out."""
+
+    async def backup(self) -> str:
+        """Back up the database; returns the file's name."""
+
+    async def set_credential(self, username: str, api_key: str) -> None:
+        """Store an API key."""
+
+    async def test_connection(self, username: str) -> list[Row]:
+        """Try every step of a login."""
+
+    def request_stop(self, reason: str) -> None:
+        """Begin the shutdown."""
+
+
+class Api:
+    """Handlers by method name; give `handlers()` to the socket's server."""
+
+    def __init__(self, host: Host, log: LogReader, audit: Audit) -> None:
+        self._host = host
+        self._log = log
+        self._audit = audit
+        self._process = psutil.Process(os.getpid())
+        self._process.cpu_percent()
+        self._usage: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Every method that needs a handler."""
+        return {
+            "get_status": self.get_status,
+            "get_accounts": self.get_accounts,
+            "get_positions": self.get_positions,
+            "get_orders": self.get_orders,
+            "get_pnl": self.get_pnl,
+            "get_lockouts": self.get_lockouts,
+            "get_lockout_history": self.get_lockout_history,
+            "get_rules": self.get_rules,
+            "get_trades": self.get_trades,
+            "get_pnl_curve": self.get_pnl_curve,
+            "get_sessions": self.get_sessions,
+            "get_enforcement_log": self.get_enforcement_log,
+            "subscribe": self.subscribe,
+            "lock_account": self.lock_account,
+            "reload_config": self._audited("reload_config", self.reload_config),
+            "get_config": self.get_config,
+            "set_config": self._audited("set_config", self.set_config),
+            "get_pending_config": self.get_pending_config,
+            "cancel_pending_config": self._audited("cancel_pending_config", self.cancel_pending_config),
+            "set_credential": self._audited("set_credential", self.set_credential),
+            "test_connection": self._audited("test_connection", self.test_connection),
+            "clear_lockout": self._audited("clear_lockout", self.clear_lockout),
+            "get_audit_log": self.get_audit_log,
+            "backup_now": self._audited("backup_now", self.backup_now),
+            "stop_daemon": self._audited("stop_daemon", self.stop_daemon),
+        }
+
+    # ---- reading
+
+    async def get_status(self, params: NoParams, context: CallContext) -> Row:
+        """State of the daemon and of every account."""
+        return self.status_row()
+
+    def status_row(self) -> Row:
+        """As `get_status`."""
+        host = self._host
+        engine = host.engine
+        memory, cpu = self._measure()
+        now = host.clock.now()
+        return {
+            "status": host.status(),
+            "version": host.version,
+            "now": to_iso(now),
+            "uptime": (now - host.started_at) // SECOND_US,
+            "clock_suspect": host.clock.clock_suspect,
+            "clock_offset_seconds": round(host.clock.offset_seconds, 3),
+            "accounts": {
+                str(account.account_id): {
+                    "name": account.name,
+                    "connected": host.connected(account.account_id),
+                    "last_event": figures.time_or_none(account.last_event_at),
+                    "positions": len(account.positions),
+                    "lockout": figures.is_locked(account),
+                }
+                for account in engine.accounts.values()
+            },
+            "memory_usage_mb": memory,
+            "cpu_usage_percent": cpu,
+            "queue_depth": host.queue_depth(),
+            "pending_config": host.configuration.pending_count,
+            "next_reset": to_iso(engine.view.day_end),
+        }
+
+    async def get_accounts(self, params: NoParams, context: CallContext) -> list[Row]:
+        """All accounts."""
+        return [self.account_row(account_id) for account_id in self._host.engine.accounts]
+
+    def account_row(self, account_id: int) -> Row:
+        """One account as `get_accounts` shows it."""
+        account = self._host.engine.account(account_id)
+        connected = self._host.connected(account_id)
+        return figures.account_row(
+            self._host.engine, account, connected=connected, monitored=connected and account.reconciled
+        )
+
+    async def get_positions(self, params: AccountParams, context: CallContext) -> list[Row]:
+        """Open positions."""
+        return figures.position_rows(self._host.engine, self._account(params.account_id))
+
+    async def get_orders(self, params: AccountParams, context: CallContext) -> list[Row]:
+        """Working orders."""
+        return figures.order_rows(self._host.engine, self._account(params.account_id))
+
+    async def get_pnl(self, params: AccountParams, context: CallContext) -> Row:
+        """P&L of the trading day."""
+        return figures.pnl(self._host.engine, self._account(params.account_id))
+
+    async def get_lockouts(self, params: MaybeAccountParams, context: CallContext) -> list[Row]:
+        """Active lockouts, of one account or of all."""
+        if params.account_id is not None:
+            return figures.lockout_rows(self._account(params.account_id))
+        return [row for account in self._host.engine.accounts.values() for row in figures.lockout_rows(account)]
+
+    async def get_lockout_history(self, params: MaybeAccountParams, context: CallContext) -> list[Row]:
+        """Active and past lockouts, newest first."""
+        return await self._log.lockout_history(params.account_id, limit=500)
+
+    async def get_rules(self, params: AccountParams, context: CallContext) -> list[Row]:
+        """Every rule with limit, value and share used."""
+        return figures.rule_rows(self._host.engine, self._account(params.account_id))
+
+    async def get_trades(self, params: AccountParams, context: CallContext) -> list[Row]:
+        """The day's trades, newest first."""
+        return figures.trade_rows(self._host.engine, self._account(params.account_id))
+
+    async def get_pnl_curve(self, params: AccountParams, context: CallContext) -> list[list[str]]:
+        """The day's P&L: [time, realized, realized + unrealized]."""
+        account = self._account(params.account_id)
+        realized = [[at, amount, amount] for at, amount in figures.realized_curve(self._host.engine, account)]
+        return sorted(realized + self._host.announcer.curve(params.account_id))
+
+    async def get_sessions(self, params: AccountParams, context: CallContext) -> Row:
+        """Times at the desk: first and last sign of the trader today, first and last trade."""
+        account = self._account(params.account_id)
+        return {
+            "account_id": params.account_id,
+            "clock_in": figures.time_or_none(account.first_action_at),
+            "clock_out": figures.time_or_none(account.last_action_at),
+            "first_trade": figures.time_or_none(account.ledger.first_trade_at),
+            "last_trade": figures.time_or_none(account.ledger.last_trade_at),
+        }
+
+    async def get_enforcement_log(self, params: GetEnforcementLogParams, context: CallContext) -> list[Row]:
+        """What was enforced, newest first."""
+        return await self._log.enforcement_log(params.account_id, params.limit, params.before_id)
+
+    async def subscribe(self, params: TopicsParams, context: CallContext) -> Row:
+        """The snapshot that comes before the deltas: {topic: {account id: data}}."""
+        engine = self._host.engine
+        makers: dict[str, Callable[[AccountState], object]] = {
+            "accounts": lambda account: self.account_row(account.account_id),
+            "pnl": lambda account: figures.pnl(engine, account),
+            "positions": lambda account: figures.position_rows(engine, account),
+            "orders": lambda account: figures.order_rows(engine, account),
+            "lockouts": figures.lockout_rows,
+            "rules": lambda account: figures.rule_rows(engine, account),
+            "trades": lambda account: figures.trade_rows(engine, account)[:200],
+        }
+        snapshot: Row = {}
+        for topic in params.topics:
+            maker = makers.get(topic)
+            if maker is not None:
+                snapshot[topic] = {str(account.account_id): maker(account) for account in engine.accounts.values()}
+            elif topic == "status":
+                snapshot[topic] = self.status_row()
+            elif topic == "config":
+                snapshot[topic] = {"pending": self._host.configuration.pending_rows()}
+        return snapshot
+
+    # ---- tightening
+
+    async def lock_account(self, params: LockAccountParams, context: CallContext) -> list[Row]:
+        """Lock an account; anybody may."""
+        account = self._account(params.account_id)
+        now = self._host.clock.now()
+        if params.until is not None:
+            until = to_micros(params.until)
+            if until <= now:
+                raise RpcError(ErrorCode.INVALID_PARAMS, "lock_account: the time lies in the past.")
+            if until > now + 366 * 86_400 * SECOND_US:
+                raise RpcError(ErrorCode.INVALID_PARAMS, "lock_account: at most a year ahead.")
+        else:
+            assert params.minutes is not None
+            until = now + params.minutes * 60 * SECOND_US
+        who = "the admin" if context.admin else "you"
+        self._host.deliver(LockRequested(now, account.account_id, until, params.reason, who))
+        await self._host.settled()
+        return figures.lockout_rows(account)
+
+    # ---- the admin's
+
+    async def reload_config(self, params: NoParams, context: CallContext) -> Row:
+        """Read the files anew; what tightens applies now, what loosens waits."""
+        return self._host.configuration.reload(lambda: context.require_second_factor())
+
+    async def get_config(self, params: NoParams, context: CallContext) -> Row:
+        """Active and wished configuration."""
+        return self._host.configuration.show()
+
+    async def set_config(self, params: SetConfigParams, context: CallContext) -> Row:
+        """Change risk_config.yaml by text or patch."""
+        return self._host.configuration.change(params, context)
+
+    async def get_pending_config(self, params: NoParams, context: CallContext) -> list[Row]:
+        """Changes that wait for the reset."""
+        return self._host.configuration.pending_rows()
+
+    async def cancel_pending_config(self, params: ChangeParams, context: CallContext) -> list[Row]:
+        """Take a waiting change back."""
+        return self._host.configuration.cancel(params.id)
+
+    async def set_credential(self, params: SetCredentialParams, context: CallContext) -> Row:
+        """Store a login's API key in the system's key store."""
+        await self._host.set_credential(params.username, params.api_key.get_secret_value())
+        return {"username": params.username, "set": True}
+
+    async def test_connection(self, params: UsernameParams, context: CallContext) -> list[Row]:
+        """Try a login step by step."""
+        return await self._host.test_connection(params.username)
+
+    async def clear_lockout(self, params: ClearLockoutParams, context: CallContext) -> Row:
+        """End a lockout early, after the delay of the policy."""
+        policy = self._host.engine.config.policy.admin_unlock
+        lockout = next(
+            (account.locks[params.id] for account in self._host.engine.accounts.values() if params.id in account.locks),
+            None,
+        )
+        if lockout is None:
+            raise RpcError(ErrorCode.INVALID_PARAMS, f"clear_lockout: no lockout {params.id} is active.")
+        if not policy.allowed:
+            raise RpcError(
+                ErrorCode.REFUSED_BY_POLICY, "Refused by policy.admin_unlock.allowed: lockouts end by themselves."
+            )
+        if lockout.kind == LockoutKind.API:
+            raise RpcError(
+                ErrorCode.REFUSED_BY_POLICY,
+                "Refused: this lockout ends when the gateway allows the account to trade again.",
+            )
+        now = self._host.clock.now()
+        due_at = now + policy.delay_minutes * 60 * SECOND_US
+        if lockout.clear_due_at is not None:
+            due_at = min(due_at, max(lockout.clear_due_at, now))
+        self._host.deliver(ClearRequested(now, params.id, due_at, params.reason, "admin"))
+        await self._host.settled()
+        return {"id": params.id, "effective_at": to_iso(due_at), "delay_minutes": policy.delay_minutes}
+
+    async def get_audit_log(self, params: GetAuditLogParams, context: CallContext) -> Row:
+        """The audit log, newest first, and whether its chain is whole."""
+        broken = await self._audit.verify()
+        return {"rows": await self._audit.page(params.limit, params.before_id), "intact": broken is None}
+
+    async def backup_now(self, params: NoParams, context: CallContext) -> Row:
+        """Back up the database."""
+        return {"file": await self._host.backup()}
+
+    async def stop_daemon(self, params: StopDaemonParams, context: CallContext) -> Row:
+        """Stop; the service manager may start it again."""
+        self._host.request_stop(f"asked by the admin: {params.reason or 'no reason given'}")
+        return {"stopping": True}
+
+    # ---- within
+
+    def _account(self, account_id: int) -> AccountState:
+        account = self._host.engine.accounts.get(account_id)
+        if account is None:
+            raise RpcError(ErrorCode.UNKNOWN_ACCOUNT, f"There is no account {account_id} here.")
+        return account
+
+    def _audited(self, name: str, handler: Handler) -> Handler:
+        async def run(params: Any, context: CallContext) -> object:
+            shown = params.model_dump(mode="json")
+            try:
+                result = await handler(params, context)
+            except RpcError as error:
+                await self._audit.append("admin", name, shown, f"refused: {error.message}")
+                raise
+            await self._audit.append("admin", name, shown, "done")
+            return result
+
+        return run
+
+    def _measure(self) -> tuple[float, float]:
+        """Resident memory in MB and CPU in percent of a core, measured at most once a second."""
+        at = time.monotonic()
+        if at - self._usage[0] >= 1.0:
+            with self._process.oneshot():
+                memory = self._process.memory_info().rss / 1_048_576
+                self._usage = (at, round(memory, 1), self._process.cpu_percent())
+        return self._usage[1], self._usage[2]
