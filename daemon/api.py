@@ -293,7 +293,7 @@ class Api:
 
     async def reload_config(self, params: NoParams, context: CallContext) -> Row:
         """Read the files anew; what tightens applies now, what loosens waits."""
-        return self._host.configuration.reload(lambda: context.require_second_factor())
+        return self._host.configuration.reload(context.require_second_factor)
 
     async def get_config(self, params: NoParams, context: CallContext) -> Row:
         """Active and wished configuration."""

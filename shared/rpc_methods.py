@@ -139,6 +139,7 @@ class SetConfigParams(Params):
     yaml: Annotated[str, StringConstraints(max_length=512 * 1024)] | None = None
     patch: dict[str, Any] | None = None
     dry_run: bool = False
+    file: Literal["risk_config.yaml", "accounts.yaml", "holidays.yaml"] = "risk_config.yaml"
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -1,0 +1,309 @@
+"""The configuration while the daemon runs: files, requests of the admin, the reset; one path for all of them.
+
+`daemon.protection` decides what applies now and what waits; here its results are put into force and shown.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from loguru import logger
+from pydantic import BaseModel
+
+from daemon.config_errors import ConfigErrors
+from daemon.config_loader import load_accounts, load_holidays, load_risk_config, read_text
+from daemon.config_writing import PatchError, patch_text, write_atomically
+from daemon.core.local_time import TradingDays
+from daemon.core.units import to_iso
+from daemon.protection import (
+    CancelRefused,
+    ConfigState,
+    Configuration,
+    FileChange,
+    FileName,
+    FileStateStore,
+    LoadedFiles,
+    Report,
+    UnknownChange,
+    load_files,
+)
+from shared.config import ResetConfig
+from shared.config_changes import diff, split, tree_of
+from shared.paths import Home
+from shared.protocol import ErrorCode, RpcError
+from shared.rpc_methods import SetConfigParams
+
+Row = dict[str, Any]
+
+
+class Factor(Protocol):
+    """Who asks; `daemon.ipc_sessions.CallContext` is one."""
+
+    def require_second_factor(self) -> None:
+        """Raises RpcError unless the second factor was given, if one is enrolled."""
+
+
+def next_reset(reset: ResetConfig, after: int) -> int:
+    """The first reset later than `after`; both microseconds UTC."""
+    return TradingDays(reset.time, reset.timezone).bounds(after)[1]
+
+
+_LOADERS: dict[FileName, Callable[..., BaseModel]] = {
+    "risk_config.yaml": load_risk_config,
+    "accounts.yaml": load_accounts,
+    "holidays.yaml": load_holidays,
+}
+
+
+class ConfigurationService:
+    """Holds the configuration in force.
+
+    `on_change` is called with the configuration whenever it changes, `on_alert` with a sentence about what could not be
+    used. Raises ConfigErrors at construction if a file is invalid and there is no last good copy.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        now: Callable[[], int],
+        on_change: Callable[[Configuration, int], None],
+        on_alert: Callable[[str], None],
+    ) -> None:
+        self._home = home
+        self._now = now
+        self._on_change = on_change
+        self._on_alert = on_alert
+        self._seen = self._signature()
+        store = FileStateStore(home.config_state_file)
+        self._state, self.start_report = ConfigState.start(store, load_files(home), now(), next_reset)
+        self._tell(self.start_report)
+
+    @property
+    def active(self) -> Configuration:
+        """The configuration by which to judge now."""
+        return self._state.active
+
+    @property
+    def no_reset_before(self) -> int:
+        """See `TradingDays`."""
+        return self._state.no_reset_before
+
+    @property
+    def pending_count(self) -> int:
+        """How many changes wait."""
+        return len(self._state.pending)
+
+    @property
+    def effective_at(self) -> int | None:
+        """When what waits takes effect."""
+        return self._state.effective_at
+
+    def advance(self) -> None:
+        """Put into force what has waited long enough."""
+        applied = self._state.advance(self._now())
+        if applied:
+            logger.warning("Waiting changes of the configuration take effect: {}", _names(applied))
+            self._changed()
+
+    def watch(self) -> None:
+        """Take in files that have changed since they were last looked at."""
+        signature = self._signature()
+        if signature != self._seen:
+            self._seen = signature
+            self._reload()
+
+    def reload(self, confirm: Callable[[], None]) -> Row:
+        """Read the files anew. `confirm` is called first if this would loosen anything."""
+        files = load_files(self._home)
+        if self._loosens([part for part in files.values() if isinstance(part, BaseModel)]):
+            confirm()
+        self._seen = self._signature()
+        return self._shown(self._reload(files))
+
+    def change(self, request: SetConfigParams, caller: Factor) -> Row:
+        """Change one file by its text or by a patch: validated, compared, written, put into force."""
+        path = self._path(request.file)
+        try:
+            text = request.yaml if request.yaml is not None else patch_text(read_text(path), request.patch or {})
+            part = _LOADERS[request.file](text, request.file)
+        except ConfigErrors as errors:
+            raise RpcError(
+                ErrorCode.INVALID_PARAMS,
+                f"set_config: {errors.errors[0]}",
+                {"errors": [{"line": e.line, "path": e.path, "text": str(e)} for e in errors.errors]},
+            ) from None
+        except PatchError as error:
+            raise RpcError(ErrorCode.INVALID_PARAMS, f"set_config: {error}") from None
+        if request.dry_run:
+            return self._preview(part)
+        if self._loosens([part]):
+            caller.require_second_factor()
+        try:
+            write_atomically(path, text)
+        except OSError as error:
+            raise RpcError(
+                ErrorCode.BUSY, f"set_config: {path} could not be written ({error.strerror}); nothing was changed."
+            ) from None
+        self._seen = self._signature()
+        return self._shown(self._propose([part]))
+
+    def cancel(self, change_id: str) -> list[Row]:
+        """Take a waiting change back, in the file too."""
+        try:
+            cancelled = self._state.cancel(change_id, self._now())
+        except (UnknownChange, CancelRefused) as error:
+            raise RpcError(ErrorCode.INVALID_PARAMS, f"cancel_pending_config: {error}.") from None
+        for file, patch in cancelled.patches.items():
+            path = self._path(file)
+            try:
+                write_atomically(path, patch_text(read_text(path), patch))
+            except (OSError, ConfigErrors, PatchError) as error:
+                self._on_alert(f"{path} could not be brought into line with the change taken back: {error}.")
+        self._seen = self._signature()
+        self._changed()
+        return self.pending_rows()
+
+    def pending_rows(self) -> list[Row]:
+        """The changes that wait, for people."""
+        return [
+            {
+                "id": waiting.id,
+                "file": waiting.file,
+                "path": waiting.change.path,
+                "old": _plain(waiting.change.old),
+                "new": _plain(waiting.change.new),
+                "effective_at": to_iso(waiting.effective_at),
+            }
+            for waiting in self._state.pending
+        ]
+
+    def show(self) -> Row:
+        """Active and wished configuration, the texts of the files, and what waits. Keys are never shown."""
+        texts: Row = {}
+        for file in ("risk_config.yaml", "holidays.yaml"):
+            try:
+                texts[file] = read_text(self._path(file))
+            except ConfigErrors:
+                texts[file] = None
+        return {
+            "active": _trees(self._state.active),
+            "wished": _trees(self._state.wished),
+            "yaml": texts,
+            "pending": self.pending_rows(),
+        }
+
+    # ---- within
+
+    def _path(self, file: str) -> Path:
+        return self._home.config / file
+
+    def _signature(self) -> tuple[tuple[int, int, int] | None, ...]:
+        found: list[tuple[int, int, int] | None] = []
+        for file in _LOADERS:
+            try:
+                status = self._path(file).stat()
+                found.append((status.st_mtime_ns, status.st_size, status.st_ino))
+            except OSError:
+                found.append(None)
+        return tuple(found)
+
+    def _loosens(self, parts: Sequence[BaseModel]) -> bool:
+        wished = self._state.wished
+        for part in parts:
+            old: Any = next(
+                known for known in (wished.risk, wished.accounts, wished.holidays) if isinstance(part, type(known))
+            )
+            new: Any = part
+            if any(change.effect == "loosens" for change in diff(old, new)):
+                return True
+        return False
+
+    def _reload(self, files: LoadedFiles | None = None) -> Report:
+        return self._take(self._state.reload(files or load_files(self._home), self._now()))
+
+    def _propose(self, parts: Sequence[BaseModel]) -> Report:
+        return self._take(self._state.propose(parts, self._now()))
+
+    def _take(self, report: Report) -> Report:
+        self._tell(report)
+        if report.applied or report.pending:
+            self._changed()
+        return report
+
+    def _tell(self, report: Report) -> None:
+        for error in report.errors:
+            self._on_alert(f"{error} The configuration in force stays as it was.")
+        if report.applied:
+            logger.warning("Changes of the configuration take effect: {}", _names(report.applied))
+        if report.pending:
+            at = to_iso(report.pending[0].effective_at)
+            logger.warning("Changes that loosen protection wait until {}: {}", at, _names(report.pending))
+
+    def _changed(self) -> None:
+        self._on_change(self._state.active, self._state.no_reset_before)
+
+    def _preview(self, part: BaseModel) -> Row:
+        active = self._state.active
+        old: Any = next(
+            known for known in (active.risk, active.accounts, active.holidays) if isinstance(part, type(known))
+        )
+        new: Any = part
+        waiting = {change.id for change in split(old, new)[1]}
+        reset = next_reset(active.risk.reset, self._now())
+        return {
+            "changes": [
+                {
+                    "path": change.path,
+                    "old": _plain(change.old),
+                    "new": _plain(change.new),
+                    "effect": change.effect,
+                    "effective_at": to_iso(reset)
+                    if change.id in waiting and active.risk.policy.loosen == "next_reset"
+                    else None,
+                }
+                for change in diff(old, new)
+            ]
+        }
+
+    def _shown(self, report: Report) -> Row:
+        return {
+            "applied": [
+                {
+                    "path": item.change.path,
+                    "old": _plain(item.change.old),
+                    "new": _plain(item.change.new),
+                    "effect": item.change.effect,
+                }
+                for item in report.applied
+            ],
+            "pending": self.pending_rows(),
+            "errors": [str(error) for error in report.errors],
+        }
+
+
+def _names(changes: Sequence[FileChange]) -> str:
+    return "; ".join(f"{item.change.path} {item.change.old} -> {item.change.new}" for item in changes)
+
+
+def _trees(configuration: Configuration) -> Row:
+    return {
+        "risk_config.yaml": _plain(tree_of(configuration.risk)),
+        "accounts.yaml": _plain(tree_of(configuration.accounts)),
+        "holidays.yaml": _plain(tree_of(configuration.holidays)),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; amounts as decimal text, times as HH:MM."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dt.time):
+        return value.strftime("%H:%M")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
