@@ -79,6 +79,8 @@ def split(old: AnyConfig, new: AnyConfig) -> tuple[AnyConfig, list[Change]]:
     ``policy.loosen: immediately`` is the caller's to look at: this answers as if it said next_reset.
     """
     pending = [change for change in diff(old, new) if change.effect == "loosens"]
+    if not pending:
+        return new, []
     if isinstance(old, RiskConfig) and isinstance(new, RiskConfig):
         return _strictest_risk(old, new), pending
     if isinstance(old, AccountsConfig) and isinstance(new, AccountsConfig):

@@ -1,0 +1,517 @@
+"""What changes do to the protection: tables by kind of value, and laws over any two configurations."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+
+from shared.config import AccountsConfig, HolidayCalendar, MaxContracts, RiskConfig, RulesConfig
+from shared.config_changes import Change, diff, split
+from shared.session_windows import allowed_minutes
+from tests.shared.config_examples import (
+    ACCOUNTS,
+    DOCUMENTED,
+    SYMBOLS,
+    accounts_configs,
+    calendars,
+    risk_configs,
+)
+
+EXAMPLES = 70
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def documented(edit: Callable[[dict[str, Any]], None]) -> RiskConfig:
+    tree = yaml.safe_load(DOCUMENTED)
+    edit(tree)
+    return RiskConfig.model_validate(tree)
+
+
+def set_at(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def edit(tree: dict[Any, Any]) -> None:
+        *above, last = path.split(".")
+        for step in above:
+            tree = tree.setdefault(int(step) if step.isdigit() else step, {})
+        if value is None:
+            del tree[last]
+        else:
+            tree[last] = value
+
+    return edit
+
+
+WINDOW = "rules.session_block_outside.global_session"
+
+TABLE = [
+    # path, new value, what becomes of it
+    ("reset.time", "16:00", "loosens"),
+    ("reset.time", "18:00", "loosens"),
+    ("reset.timezone", "America/Chicago", "loosens"),
+    ("policy.loosen", "immediately", "loosens"),
+    ("policy.admin_unlock.allowed", False, "tightens"),
+    ("policy.admin_unlock.delay_minutes", 30, "tightens"),
+    ("policy.admin_unlock.delay_minutes", 0, "loosens"),
+    ("policy.pnl_basis", "gross", "loosens"),
+    ("ipc.port", 0, "neutral"),
+    ("logging.level", "DEBUG", "neutral"),
+    ("logging.retention_days", 3, "neutral"),
+    ("rules.max_contracts.limit", 4, "tightens"),
+    ("rules.max_contracts.limit", 6, "loosens"),
+    ("rules.max_contracts.count_type", "gross", "tightens"),
+    ("rules.max_contracts.count_type", "long", "loosens"),
+    ("rules.max_contracts", None, "loosens"),
+    ("rules.max_contracts.enabled", False, "loosens"),
+    ("rules.max_contracts_per_instrument.limits.MNQ", 1, "tightens"),
+    ("rules.max_contracts_per_instrument.limits.MNQ", 3, "loosens"),
+    ("rules.max_contracts_per_instrument.limits.MNQ", None, "tightens"),  # unlisted symbols are blocked
+    ("rules.max_contracts_per_instrument.limits.NQ", 1, "loosens"),
+    ("rules.max_contracts_per_instrument.limits.NQ", 0, "neutral"),
+    ("rules.max_contracts_per_instrument.unknown_symbol_action", "allow", "loosens"),
+    ("rules.max_contracts_per_instrument.unknown_symbol_action", "allow_with_limit:1", "loosens"),
+    ("rules.max_contracts_per_instrument.unknown_symbol_action", "close", "neutral"),
+    ("rules.max_contracts_per_instrument.enforcement", "close_all", "tightens"),
+    ("rules.daily_realized_loss.limit", -499, "tightens"),
+    ("rules.daily_realized_loss.limit", -501, "loosens"),
+    ("rules.daily_unrealized_loss.limit", -200, "tightens"),
+    ("rules.daily_unrealized_loss.limit", -400, "loosens"),
+    ("rules.max_unrealized_profit.target", 900, "tightens"),
+    ("rules.max_unrealized_profit.target", 1100, "loosens"),
+    ("rules.trade_frequency_limit.limits.per_minute", 2, "tightens"),
+    ("rules.trade_frequency_limit.limits.per_minute", 4, "loosens"),
+    ("rules.trade_frequency_limit.limits.per_hour", None, "loosens"),
+    ("rules.trade_frequency_limit.cooldown_on_breach.per_hour_breach", 3600, "tightens"),
+    ("rules.trade_frequency_limit.cooldown_on_breach.per_hour_breach", 60, "loosens"),
+    ("rules.cooldown_after_loss.loss_thresholds", [{"loss_amount": -200, "cooldown_duration": 900}], "loosens"),
+    ("rules.cooldown_after_loss.loss_thresholds", [{"loss_amount": -50, "cooldown_duration": 900}], "tightens"),
+    ("rules.no_stop_loss_grace.grace_period_seconds", 5, "tightens"),
+    ("rules.no_stop_loss_grace.grace_period_seconds", 20, "loosens"),
+    (f"{WINDOW}.start", "10:00", "tightens"),
+    (f"{WINDOW}.start", "09:00", "loosens"),
+    (f"{WINDOW}.end", "15:00", "tightens"),
+    (f"{WINDOW}.end", "16:30", "loosens"),
+    (f"{WINDOW}.end", "09:00", "loosens"),  # overnight now
+    (f"{WINDOW}.days", ["mon"], "tightens"),
+    (f"{WINDOW}.days", ["mon", "tue", "wed", "thu", "fri", "sat"], "loosens"),
+    (f"{WINDOW}.timezone", "America/Chicago", "loosens"),
+    (f"{WINDOW}.enabled", False, "loosens"),
+    (WINDOW, None, "loosens"),
+    ("rules.session_block_outside.per_instrument_sessions.enabled", True, "tightens"),
+    ("rules.session_block_outside.close_positions_at_session_end", False, "loosens"),
+    ("rules.session_block_outside.lockout_outside_session", False, "loosens"),
+    ("rules.session_block_outside.respect_holidays", False, "loosens"),
+    ("rules.auth_loss_guard.enabled", False, "loosens"),
+    ("rules.auth_loss_guard", None, "loosens"),
+    ("rules.symbol_blocks.blocked_symbols", ["RTY", "BTC", "CL"], "tightens"),
+    ("rules.symbol_blocks.blocked_symbols", ["RTY"], "loosens"),
+    ("rules.trade_management.enabled", True, "tightens"),
+    ("rules.trade_management.trailing_stop.activation_ticks", 99, "neutral"),  # the rule is off
+    ("rules.daily_realized_profit.target", 500, "tightens"),
+    ("rules.daily_realized_profit.target", 2000, "loosens"),
+    ("rules.weekly_loss", {"limit": -900}, "tightens"),
+    ("rules.weekly_loss", {"enabled": False, "limit": -900}, "neutral"),
+    ("accounts.101.rules.daily_realized_loss.limit", -200, "tightens"),
+    ("accounts.101.rules.daily_realized_loss.limit", -300, "loosens"),
+    ("accounts.101.rules.daily_realized_loss", None, "loosens"),
+    ("accounts.101.rules.max_contracts", {"limit": 2}, "tightens"),
+    ("accounts.102.rules.max_contracts", {"limit": 9}, "loosens"),
+    ("accounts.102.rules.max_contracts", {"enabled": False}, "loosens"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "effect"), TABLE, ids=[f"{p}={v}" for p, v, _ in TABLE])
+def test_diff_when_one_value_changes_names_path_and_effect(path: str, value: Any, effect: str) -> None:
+    old, new = documented(lambda tree: None), documented(set_at(path, value))
+    changes = diff(old, new)
+    assert {change.effect for change in changes} == {effect}
+    assert all(change.path.startswith(path) or path.startswith(change.path) for change in changes)
+    applied, pending = split(old, new)
+    assert diff(applied, old if effect == "loosens" else new) == []
+    assert pending == (changes if effect == "loosens" else [])
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new", "effect"),
+    [
+        ("daily_total_loss", {"limit": -500}, {"limit": -400}, "tightens"),
+        ("daily_total_loss", {"limit": -500}, {"limit": -600}, "loosens"),
+        ("profit_give_back", {"amount": 300}, {"amount": 200}, "tightens"),
+        ("profit_give_back", {"amount": 300}, {"amount": 300, "percent": 50}, "tightens"),
+        ("profit_give_back", {"amount": 300, "percent": 50}, {"amount": 300}, "loosens"),
+        ("profit_give_back", {"amount": 300}, {"amount": 300, "min_peak": 500}, "loosens"),
+        ("weekly_loss", {"limit": -900}, {"limit": -1000}, "loosens"),
+        (
+            "consecutive_losses",
+            {"limit": 3, "cooldown_duration": 60},
+            {"limit": 2, "cooldown_duration": 60},
+            "tightens",
+        ),
+        ("consecutive_losses", {"limit": 3, "cooldown_duration": 60}, {"limit": 3, "cooldown_duration": 30}, "loosens"),
+        ("trailing_drawdown", {"amount": 2000}, {"amount": 1000}, "tightens"),
+        ("trailing_drawdown", {"amount": 2000}, {"amount": 2000, "mode": "intraday"}, "tightens"),
+        ("trailing_drawdown", {"amount": 2000, "mode": "intraday"}, {"amount": 2000}, "loosens"),
+        ("trailing_drawdown", {"amount": 2000}, {"amount": 2000, "lock_at": 50000}, "loosens"),
+        ("trailing_drawdown", {"amount": 2000, "lock_at": 50000}, {"amount": 2000}, "tightens"),
+        ("trailing_drawdown", {"amount": 2000, "lock_at": 1}, {"amount": 2000, "lock_at": 2}, "tightens"),
+        ("trailing_drawdown", {"amount": 2000}, {"amount": 2000, "start_balance": 50000}, "loosens"),
+        ("losing_position_adds", {"max_adds": 1}, {"max_adds": 0}, "tightens"),
+        ("losing_position_adds", {"max_adds": 1}, {"max_adds": 2}, "loosens"),
+        ("scheduled_flatten", {"time": "15:55"}, {"time": "15:00"}, "tightens"),
+        ("scheduled_flatten", {"time": "15:55"}, {"time": "16:30"}, "loosens"),
+        ("scheduled_flatten", {"time": "15:55"}, {"time": "18:00"}, "tightens"),  # flat soon after the reset at 17:00
+        ("scheduled_flatten", {"time": "15:55"}, {"time": "15:55", "timezone": "America/Chicago"}, "loosens"),
+        ("scheduled_flatten", {"time": "15:55"}, {"time": "15:55", "days": ["mon"]}, "loosens"),
+        ("scheduled_flatten", {"time": "15:55"}, {"time": "15:55", "warn_minutes": 0}, "neutral"),
+    ],
+)
+def test_diff_when_an_extra_rule_changes_tells_the_effect(
+    rule: str, old: dict[str, Any], new: dict[str, Any], effect: str
+) -> None:
+    before = RiskConfig.model_validate({"rules": {rule: old}})
+    after = RiskConfig.model_validate({"rules": {rule: new}})
+    assert [change.effect for change in diff(before, after)] == [effect]
+    assert split(before, after)[0] == (before if effect == "loosens" else after)
+
+
+def test_split_when_one_edge_of_a_window_tightens_and_one_loosens_applies_the_first() -> None:
+    old = documented(lambda tree: None)
+    new = documented(set_at(WINDOW, {"start": "10:00", "end": "17:00", "timezone": "America/New_York"}))
+    applied, pending = split(old, new)
+    session = applied.rules.session_block_outside
+    assert session is not None
+    assert session.global_session is not None
+    assert (session.global_session.start.hour, session.global_session.end.hour) == (10, 16)
+    assert [change.path for change in pending] == [f"{WINDOW}.end", f"{WINDOW}.days"]
+
+
+def test_split_when_thresholds_cross_takes_the_longer_cooldown_everywhere() -> None:
+    old = documented(lambda tree: None)
+    steps = [{"loss_amount": -50, "cooldown_duration": 60}, {"loss_amount": -200, "cooldown_duration": 1200}]
+    applied, pending = split(old, documented(set_at("rules.cooldown_after_loss.loss_thresholds", steps)))
+    rule = applied.rules.cooldown_after_loss
+    assert rule is not None
+    assert [(int(step.loss_amount), step.cooldown_duration) for step in rule.loss_thresholds] == [
+        (-50, 60),
+        (-100, 300),
+        (-200, 1200),
+    ]
+    assert len(pending) == 1
+
+
+def test_split_when_action_goes_back_to_reducing_keeps_closing_all() -> None:
+    def edit(action: str) -> RiskConfig:
+        return RiskConfig.model_validate({"rules": {"max_contracts": {"limit": 1, action: True}}})
+
+    applied, pending = split(edit("close_all"), edit("reduce_to_limit"))
+    assert applied == edit("close_all")
+    assert {change.effect for change in pending} == {"loosens"}
+    assert split(edit("reduce_to_limit"), edit("close_all")) == (edit("close_all"), [])
+
+
+def test_diff_when_accounts_take_a_value_over_lists_it_once() -> None:
+    old = documented(set_at("accounts.102.rules.max_contracts.limit", 2))
+    new = documented(set_at("accounts.102.rules.max_contracts.limit", 2))
+    new = RiskConfig.model_validate(
+        new.model_dump() | {"rules": new.rules.model_dump() | {"weekly_loss": {"limit": -100}}}
+    )
+    assert [change.path for change in diff(old, new)] == ["rules.weekly_loss"]
+
+
+def test_split_when_rules_loosen_but_an_account_keeps_its_limit_leaves_that_account_alone() -> None:
+    old = documented(lambda tree: None)
+
+    def edit(tree: dict[str, Any]) -> None:
+        tree["rules"]["daily_realized_loss"]["limit"] = -900
+        tree["accounts"][102] = {"rules": {"daily_realized_loss": {"limit": -500}}}
+
+    applied, pending = split(old, documented(edit))
+    assert [change.path for change in pending] == ["rules.daily_realized_loss.limit"]
+    for account, limit in ((101, -250), (102, -500), (103, -500)):
+        rule = applied.rules_for(account).daily_realized_loss
+        assert rule is not None
+        assert rule.limit == limit
+
+
+def logins(*entries: dict[str, Any]) -> AccountsConfig:
+    return AccountsConfig.model_validate({"logins": list(entries)})
+
+
+A_ALL = {"username": "a"}
+A_12 = {"username": "a", "accounts": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "applied", "loosening"),
+    [
+        (logins(A_ALL), logins(), logins(A_ALL), ["logins.a"]),
+        (logins(), logins(A_ALL), logins(A_ALL), []),
+        (logins(A_ALL), logins({**A_ALL, "enabled": False}), logins(A_ALL), ["logins.a.enabled"]),
+        (logins(A_ALL), logins(A_12), logins(A_ALL), ["logins.a.accounts"]),
+        (logins(A_12), logins(A_ALL), logins(A_ALL), []),
+        (
+            logins(A_12),
+            logins({**A_12, "accounts": [2, 3]}),
+            logins({**A_12, "accounts": [2, 3, 1]}),
+            ["logins.a.accounts"],
+        ),
+        # account 1 moves to another login, which protects it at once
+        (
+            logins(A_12),
+            logins({**A_12, "accounts": [2]}, {"username": "b", "accounts": [1]}),
+            logins({**A_12, "accounts": [2]}, {"username": "b", "accounts": [1]}),
+            [],
+        ),
+        # ... but not to a login that is switched off
+        (
+            logins(A_12),
+            logins({**A_12, "accounts": [2]}, {"username": "b", "accounts": [1], "enabled": False}),
+            logins({**A_12, "accounts": [2, 1]}, {"username": "b", "accounts": [], "enabled": False}),
+            ["logins.a.accounts", "logins.b"],
+        ),
+    ],
+)
+def test_split_when_logins_change_keeps_every_account_protected(
+    old: AccountsConfig, new: AccountsConfig, applied: AccountsConfig, loosening: list[str]
+) -> None:
+    now, pending = split(old, new)
+    assert now == applied
+    assert sorted(change.path for change in pending) == sorted(loosening)
+
+
+def test_split_when_a_gateway_address_changes_waits() -> None:
+    old = AccountsConfig()
+    new = AccountsConfig.model_validate({"gateway": {"api_url": "https://example.org/api"}})
+    assert split(old, new)[0] == old
+
+
+def test_diff_when_a_key_changes_never_shows_it() -> None:
+    old, new = logins({**A_ALL, "api_key": "secret-one"}), logins({**A_ALL, "api_key": "secret-two"})
+    changes = diff(old, new)
+    assert [change.effect for change in changes] == ["neutral"]
+    assert "secret" not in repr(changes)
+
+
+def calendar(zone: str = "America/Chicago", **dates: dict[str, Any]) -> HolidayCalendar:
+    named = {name.replace("d", "2026-12-"): value for name, value in dates.items()}
+    return HolidayCalendar.model_validate({"timezone": zone, "dates": named})
+
+
+CLOSED, NOON, LATER = {"closed": True}, {"early_close": "12:00"}, {"early_close": "13:00"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "applied"),
+    [
+        (calendar(), calendar(d24=NOON), calendar(d24=NOON)),
+        (calendar(d24=NOON), calendar(), calendar(d24=NOON)),
+        (calendar(d24=NOON), calendar(d24=LATER), calendar(d24=NOON)),
+        (calendar(d24=LATER), calendar(d24=NOON), calendar(d24=NOON)),
+        (calendar(d24=NOON), calendar(d24=CLOSED), calendar(d24=CLOSED)),
+        (calendar(d24=CLOSED), calendar(d24=NOON), calendar(d24=CLOSED)),
+        (calendar(d24=NOON), calendar("America/New_York", d24=NOON, d25=CLOSED), calendar(d24=NOON, d25=CLOSED)),
+    ],
+)
+def test_split_when_holidays_change_keeps_the_stricter_day(
+    old: HolidayCalendar, new: HolidayCalendar, applied: HolidayCalendar
+) -> None:
+    assert split(old, new)[0] == applied
+    assert bool(split(old, new)[1]) == (applied != new)
+
+
+def test_change_ids_when_made_again_stay_the_same_and_differ_by_value() -> None:
+    one = Change(("rules", "weekly_loss", "limit"), -1, -2, "loosens")
+    assert one.id == Change(("rules", "weekly_loss", "limit"), -1, -2, "loosens").id
+    assert one.id != Change(("rules", "weekly_loss", "limit"), -1, -3, "loosens").id
+
+
+def test_diff_when_kinds_are_mixed_raises() -> None:
+    with pytest.raises(TypeError):
+        diff(RiskConfig(), AccountsConfig())
+
+
+# --- laws --------------------------------------------------------------------------------------------------------
+
+
+def forbidden(rules: RulesConfig) -> dict[str, float]:
+    """How strict the rules are at many probes, written independently of what is declared at the fields.
+
+    A greater figure is stricter; a rule that is off gives minus infinity.
+    """
+    on = dict(rules.enabled())
+    probes: dict[str, float] = {}
+
+    def probe(name: str, strictness: float | None) -> None:
+        probes[name] = -math.inf if strictness is None else strictness
+
+    held = [(3, 1), (1, 3), (2, 0), (0, 2), (1, 1), (4, 4), (1, 0)]
+    contracts = on.get("max_contracts")
+    for long, short in held:
+        counts = {"net": abs(long - short), "gross": long + short, "long": long, "short": short}
+        breach = isinstance(contracts, MaxContracts) and counts[contracts.count_type] > contracts.limit
+        probe(f"contracts {long} {short}", breach)
+        probe(
+            f"contracts {long} {short} close all",
+            breach and isinstance(contracts, MaxContracts) and contracts.close_all,
+        )
+    for symbol in (*SYMBOLS, "CL"):
+        instrument = rules.max_contracts_per_instrument
+        limit = instrument.limit_for(symbol) if instrument and instrument.enabled else None
+        probe(f"instrument {symbol}", None if limit is None else -limit)
+    for key in ("daily_realized_loss", "daily_unrealized_loss", "daily_total_loss", "weekly_loss"):
+        probe(key, float(on[key].limit) if key in on else None)  # type: ignore[attr-defined]
+    for key in ("max_unrealized_profit", "daily_realized_profit"):
+        probe(key, -float(on[key].target) if key in on else None)  # type: ignore[attr-defined]
+    frequency = rules.trade_frequency_limit if "trade_frequency_limit" in on else None
+    for window in ("per_minute", "per_hour", "per_session"):
+        limit = getattr(frequency.limits, window) if frequency else None
+        probe(f"frequency {window}", None if limit is None else -limit)
+        probe(f"pause {window}", getattr(frequency.cooldown_on_breach, f"{window}_breach") if frequency else None)
+    for loss in (-1, -100, -150, -200, -201, -499, -500, -9999):
+        cooldown = rules.cooldown_after_loss
+        probe(f"loss {loss}", cooldown.duration_for(loss) if cooldown and cooldown.enabled else 0)  # type: ignore[arg-type]
+    grace = rules.no_stop_loss_grace
+    probe("grace", -grace.grace_period_seconds if grace and grace.enabled else None)
+    session = rules.session_block_outside if "session_block_outside" in on else None
+    for flag in ("close_positions_at_session_end", "lockout_outside_session", "respect_holidays"):
+        probe(flag, getattr(session, flag) if session else False)
+    windows = dict(session.windows) if session else {}
+    if session and session.account_window:
+        windows["account"] = session.account_window
+    for place, window_of in windows.items():
+        mask = allowed_minutes(window_of)
+        for minute in range(0, 7 * 1440, 30):
+            probe(f"blocked {place} {window_of.timezone} {minute}", not mask >> minute & 1)
+    probe("auth", "auth_loss_guard" in on)
+    blocks = rules.symbol_blocks
+    for symbol in SYMBOLS:
+        probe(f"block {symbol}", bool(blocks and blocks.enabled and symbol in blocks.blocked_symbols))
+    back = rules.profit_give_back if "profit_give_back" in on else None
+    for field in ("amount", "percent", "min_peak"):
+        value = getattr(back, field) if back else None
+        probe(f"give back {field}", None if value is None else -float(value))
+    row = rules.consecutive_losses if "consecutive_losses" in on else None
+    probe("in a row", -row.limit if row else None)
+    probe("in a row pause", row.cooldown_duration if row else None)
+    trail = rules.trailing_drawdown if "trailing_drawdown" in on else None
+    probe("trail", -float(trail.amount) if trail else None)
+    probe("trail intraday", trail.mode == "intraday" if trail else None)
+    probe("trail lock", (math.inf if trail.lock_at is None else float(trail.lock_at)) if trail else None)
+    adds = rules.losing_position_adds
+    probe("adds", -adds.max_adds if adds and adds.enabled else None)
+    flat = rules.scheduled_flatten if "scheduled_flatten" in on else None
+    for day in ("mon", "wed", "fri", "sun"):
+        probe(f"flat {day}", bool(flat and day in flat.days))
+    management = rules.trade_management if "trade_management" in on else None
+    even = management.auto_breakeven if management else None
+    probe("breakeven", -even.profit_trigger_ticks if even and even.enabled else None)
+    trailing = management.trailing_stop if management else None
+    probe("trailing", -trailing.trail_distance_ticks if trailing and trailing.enabled else None)
+    return probes
+
+
+def looser_places(candidate: RulesConfig, reference: RulesConfig) -> list[str]:
+    ours, theirs = forbidden(candidate), forbidden(reference)
+    found = []
+    for name, strictness in theirs.items():
+        if name.startswith("blocked") and name not in ours:
+            found.append(name)  # the window went into another zone: not comparable, so not allowed to happen
+        elif ours.get(name, -math.inf) < strictness:
+            found.append(name)
+    return found
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(risk_configs, risk_configs)
+def test_split_when_given_any_two_configurations_is_nowhere_looser_than_before(
+    old: RiskConfig, new: RiskConfig
+) -> None:
+    applied, _ = split(old, new)
+    for rules in [(applied.rules, old.rules), *((applied.rules_for(n), old.rules_for(n)) for n in ACCOUNTS)]:
+        places = looser_places(*rules)
+        # A window that is off in old and on in new gives new probes only; one of old must still be there as it was.
+        assert places == [], places
+    assert applied.policy.admin_unlock.delay_minutes >= old.policy.admin_unlock.delay_minutes
+    assert applied.policy.admin_unlock.allowed <= old.policy.admin_unlock.allowed
+    assert applied.reset == old.reset
+    assert applied.policy.pnl_basis == old.policy.pnl_basis
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(risk_configs, risk_configs)
+def test_split_when_done_again_changes_nothing_and_leaves_the_same_changes(old: RiskConfig, new: RiskConfig) -> None:
+    applied, pending = split(old, new)
+    again, still = split(applied, new)
+    assert again == applied
+    assert [change.steps for change in still] == [change.steps for change in pending]
+    # What is left between what applies now and the new configuration only loosens.
+    assert {change.effect for change in diff(applied, new)} <= {"loosens"}
+    # Nothing was called harmless that would have to wait coming from the other side, too.
+    assert all(change.effect != "loosens" for change in diff(old, applied))
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(risk_configs, risk_configs)
+def test_split_when_nothing_loosens_is_the_new_configuration(old: RiskConfig, new: RiskConfig) -> None:
+    applied, pending = split(old, new)
+    if not pending:
+        for account in (*ACCOUNTS, 999):
+            assert applied.rules_for(account) == new.rules_for(account)
+        assert applied.rules == new.rules
+        assert applied.policy == new.policy
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(risk_configs)
+def test_split_when_nothing_changes_does_nothing(config: RiskConfig) -> None:
+    assert diff(config, config) == []
+    assert split(config, config) == (config, [])
+
+
+def protected(config: AccountsConfig) -> set[Any]:
+    return {
+        who
+        for login in config.logins
+        if login.enabled
+        for who in ([login.username] if login.accounts == "all" else login.accounts)
+    }
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(accounts_configs, accounts_configs)
+def test_split_when_given_any_two_sets_of_logins_protects_what_either_protects(
+    old: AccountsConfig, new: AccountsConfig
+) -> None:
+    applied, pending = split(old, new)
+    everything = {login.username for login in applied.logins if login.enabled and login.accounts == "all"}
+    # Below a login that takes all, its listed accounts are protected too.
+    covered = protected(applied) | {
+        number
+        for login in (*old.logins, *new.logins)
+        if login.username in everything and login.accounts != "all"
+        for number in login.accounts
+    }
+    assert protected(old) <= covered
+    assert protected(new) <= covered
+    assert split(applied, new)[0] == applied
+    if not pending:
+        assert protected(applied) == protected(new)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(calendars, calendars)
+def test_split_when_given_any_two_calendars_keeps_every_closed_day(old: HolidayCalendar, new: HolidayCalendar) -> None:
+    applied, pending = split(old, new)
+    for date, day in old.dates.items():
+        kept = applied.dates[date]
+        assert kept.closed or (kept.early_close is not None and day.early_close is not None)
+        if not kept.closed:
+            assert kept.early_close is not None
+            assert day.early_close is not None
+            assert kept.early_close <= day.early_close
+    assert applied.timezone == old.timezone
+    assert split(applied, new)[0] == applied
+    if not pending:
+        assert applied == new
