@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 
 SOURCE = "RiskManager"
-SOURCE_KEY = rf"HKLM\SYSTEM\CurrentControlSet\Services\EventLog\Application\{SOURCE}"
+SOURCE_KEY = rf"SYSTEM\CurrentControlSet\Services\EventLog\Application\{SOURCE}"
 MESSAGE_FILE = r"%SystemRoot%\System32\EventCreate.exe"
 QUEUE_LIMIT = 1000
 TEXT_LIMIT = 31_000  # ReportEventW takes 31,839 characters a string

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
+from daemon.windows import registry
 from daemon.windows import steps as kinds
 from daemon.windows.steps import Action, Step
 from shared.paths import shipped
@@ -112,6 +113,10 @@ class Executor:
         match action:
             case kinds.Command():
                 return _command(action)
+            case kinds.SetRegistry():
+                registry.set_value(action)
+            case kinds.DeleteRegistry(key, name):
+                registry.delete(key, name)
             case kinds.CreateHome(path):
                 _create_home(path)
             case kinds.CreateFolders(paths):
@@ -185,7 +190,8 @@ def swap_program(source: Path, target: Path) -> None:
     delete(old)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copytree(source, new)
+        # Content alone: the mark "from the internet", an alternate stream of each file, stays behind.
+        shutil.copytree(source, new, copy_function=shutil.copyfile)
         if target.exists():
             target.rename(old)
     except OSError as error:

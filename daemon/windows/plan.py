@@ -21,8 +21,10 @@ from daemon.windows.steps import (
     CreateHome,
     DeleteFolder,
     DeleteProgramLater,
+    DeleteRegistry,
     DropOld,
     Program,
+    SetRegistry,
     StartService,
     Step,
     StopService,
@@ -30,9 +32,9 @@ from daemon.windows.steps import (
     SwapProgram,
 )
 
-SAFE_BOOT_KEY = rf"HKLM\SYSTEM\CurrentControlSet\Control\SafeBoot\Network\{SERVICE}"
-UNINSTALL_KEY = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\RiskManager"
-RUN_KEY = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Run"
+SAFE_BOOT_KEY = rf"SYSTEM\CurrentControlSet\Control\SafeBoot\Network\{SERVICE}"
+UNINSTALL_KEY = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\RiskManager"
+RUN_KEY = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Run"
 RUN_VALUE = "RiskManager"
 
 
@@ -173,18 +175,18 @@ def _service_steps(facts: Facts, program: Program) -> list[Step]:
         Step(
             "Keep the service in safe mode with networking",
             "a restart in safe mode would otherwise end the protection",
-            (_set_value(SAFE_BOOT_KEY, None, "REG_SZ", "Service"),),
-            () if facts.service_exists else (_delete_key(SAFE_BOOT_KEY),),
+            (SetRegistry(SAFE_BOOT_KEY, None, "Service"),),
+            () if facts.service_exists else (DeleteRegistry(SAFE_BOOT_KEY),),
             required=False,
         ),
         Step(
             "Register the event log's source",
             "start, stop, crash, enforcement and lockouts show in the Windows event log",
             (
-                _set_value(SOURCE_KEY, "EventMessageFile", "REG_EXPAND_SZ", MESSAGE_FILE),
-                _set_value(SOURCE_KEY, "TypesSupported", "REG_DWORD", "7"),
+                SetRegistry(SOURCE_KEY, "EventMessageFile", MESSAGE_FILE, expand=True),
+                SetRegistry(SOURCE_KEY, "TypesSupported", 7),
             ),
-            () if facts.service_exists else (_delete_key(SOURCE_KEY),),
+            () if facts.service_exists else (DeleteRegistry(SOURCE_KEY),),
             required=False,
         ),
     ]
@@ -209,8 +211,8 @@ def _desktop_steps(facts: Facts, program: Program, options: Options) -> list[Ste
         Step(
             "Add the entry under 'Apps'",
             "for uninstalling, and to know the installed version at the next upgrade",
-            tuple(_set_value(UNINSTALL_KEY, name, "REG_SZ", value) for name, value in entry.items()),
-            () if facts.service_exists else (_delete_key(UNINSTALL_KEY),),
+            tuple(SetRegistry(UNINSTALL_KEY, name, value) for name, value in entry.items()),
+            () if facts.service_exists else (DeleteRegistry(UNINSTALL_KEY),),
             required=False,
         ),
         Step(
@@ -225,8 +227,8 @@ def _desktop_steps(facts: Facts, program: Program, options: Options) -> list[Ste
             Step(
                 "Start the tray app at logon",
                 "for every user; --no-autostart leaves it out",
-                (_set_value(RUN_KEY, RUN_VALUE, "REG_SZ", f'"{gui}"'),),
-                () if facts.service_exists else (_delete_value(RUN_KEY, RUN_VALUE),),
+                (SetRegistry(RUN_KEY, RUN_VALUE, f'"{gui}"'),),
+                () if facts.service_exists else (DeleteRegistry(RUN_KEY, RUN_VALUE),),
                 required=False,
             )
         )
@@ -263,10 +265,10 @@ def plan_uninstall(facts: Facts, *, purge: bool) -> list[Step]:
         *(
             Step(title, "nothing of ours stays in the registry", (action,), required=False)
             for title, action in (
-                ("Remove the safe-mode entry", _delete_key(SAFE_BOOT_KEY)),
-                ("Remove the event log's source", _delete_key(SOURCE_KEY)),
-                ("Remove the entry under 'Apps'", _delete_key(UNINSTALL_KEY)),
-                ("Remove the tray app from logon", _delete_value(RUN_KEY, RUN_VALUE)),
+                ("Remove the safe-mode entry", DeleteRegistry(SAFE_BOOT_KEY)),
+                ("Remove the event log's source", DeleteRegistry(SOURCE_KEY)),
+                ("Remove the entry under 'Apps'", DeleteRegistry(UNINSTALL_KEY)),
+                ("Remove the tray app from logon", DeleteRegistry(RUN_KEY, RUN_VALUE)),
             )
         ),
     ]
@@ -286,19 +288,6 @@ def plan_uninstall(facts: Facts, *, purge: bool) -> list[Step]:
     return steps
 
 
-def _set_value(key: str, name: str | None, kind: str, data: str) -> Command:
-    which = ("/ve",) if name is None else ("/v", name)
-    return Command(("reg.exe", "add", key, *which, "/t", kind, "/d", data, "/f"))
-
-
-def _delete_key(key: str) -> Command:
-    return Command(("cmd.exe", "/d", "/c", f"reg query {key} >nul 2>&1 && reg delete {key} /f"))
-
-
-def _delete_value(key: str, name: str) -> Command:
-    return Command(("reg.exe", "delete", key, "/v", name, "/f"))
-
-
 def _shortcut(link: PurePath, program: PurePath) -> Command:
     def quoted(path: PurePath) -> str:
         return "'" + str(path).replace("'", "''") + "'"
@@ -316,7 +305,7 @@ def next_steps(facts: Facts, started: bool) -> Sequence[str]:
     accounts = facts.home / "config" / "accounts.yaml"
     if started:
         return [
-            "Risk Manager is on the tray of every user from the next logon; its figures are read-only.",
+            "The trader's view is in the start menu, and on the tray from the next logon; it can only read and lock.",
             "Accounts, keys and limits: 'Administration' in the tray menu (Windows asks for an administrator).",
             "Let the trader work with a standard account: a local administrator can end any protection.",
         ]

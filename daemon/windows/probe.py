@@ -14,6 +14,7 @@ from pathlib import Path, PureWindowsPath
 
 import yaml
 
+from daemon.windows import registry
 from daemon.windows.control import ABSENT, PAUSED, RUNNING, Control
 from daemon.windows.execution import StepError, run
 from daemon.windows.facts import Facts
@@ -96,7 +97,7 @@ def gather(home: Home, target: PureWindowsPath) -> Facts:
         config_present=config_present,
         config_problem=_config_problem(program, home) if config_present else None,
         version=program_version(),
-        installed_version=_registry_value(UNINSTALL_KEY, "DisplayVersion"),
+        installed_version=registry.value(UNINSTALL_KEY, "DisplayVersion"),
         service_exists=state != ABSENT,
         service_runs=state in {RUNNING, PAUSED},
         registered=_registered(control) if state != ABSENT else None,
@@ -180,15 +181,3 @@ def _registered(control: Control) -> Program | None:
     packaged = executable.name.lower() == "riskd.exe"
     directory = PureWindowsPath(control.setting("AppDirectory"))
     return Program(executable, arguments, directory, executable.parent.parent if packaged else None)
-
-
-def _registry_value(key: str, name: str) -> str | None:
-    if sys.platform != "win32":
-        return None
-    import winreg
-
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key.partition("\\")[2]) as opened:
-            return str(winreg.QueryValueEx(opened, name)[0])
-    except OSError:
-        return None

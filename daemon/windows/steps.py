@@ -89,8 +89,28 @@ class DeleteProgramLater:
     path: PurePath
 
 
+@dataclass(frozen=True)
+class SetRegistry:
+    """Set a value below HKEY_LOCAL_MACHINE, making the key. ``name`` None: the key's default value."""
+
+    key: str
+    name: str | None
+    data: str | int
+    expand: bool = False
+
+
+@dataclass(frozen=True)
+class DeleteRegistry:
+    """Delete one value, or the whole key when ``name`` is None. Nothing there is fine."""
+
+    key: str
+    name: str | None = None
+
+
 type Action = (
     Command
+    | SetRegistry
+    | DeleteRegistry
     | CreateHome
     | CreateFolders
     | CopyTemplates

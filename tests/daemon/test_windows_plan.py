@@ -17,7 +17,9 @@ from daemon.windows.steps import (
     CreateHome,
     DeleteFolder,
     DeleteProgramLater,
+    DeleteRegistry,
     Program,
+    SetRegistry,
     StartService,
     Step,
     StopService,
@@ -159,9 +161,9 @@ def test_plan_when_fresh_undoes_everything_it_made() -> None:
     assert DeleteFolder(HOME) in undone
     assert SwapBack(TARGET) in undone
     assert StopService() in undone
-    removals = [action for action in undone if isinstance(action, Command)]
-    assert any("unregister.cmd" in command.argv[-1] for command in removals)
-    assert sum("reg" in command.argv[0] or "reg delete" in command.argv[-1] for command in removals) >= 4
+    assert any(isinstance(action, Command) and "unregister.cmd" in action.argv[-1] for action in undone)
+    set_keys = {a.key for step in plan_install(FRESH, Options()) for a in step.actions if isinstance(a, SetRegistry)}
+    assert {action.key for action in undone if isinstance(action, DeleteRegistry)} == set_keys
 
 
 def test_plan_when_upgrading_stops_first_keeps_the_data_and_can_go_back() -> None:
@@ -189,10 +191,10 @@ def test_plan_when_from_a_source_tree_registers_python_and_leaves_the_desktop_al
     program = Program(source / ".venv/Scripts/python.exe", "-m daemon run", source, None)
     facts = replace(FRESH, running=program, nssm=source / "nssm.exe", scripts=source / "nssm")
     steps = plan_install(facts, Options())
-    said = "\n".join(commands(steps))
+    keys = [action.key for step in steps for action in step.actions if isinstance(action, SetRegistry)]
 
-    assert "CurrentVersion" not in said
-    assert "Program Files" not in said
+    assert not any("CurrentVersion" in key for key in keys)
+    assert "Program Files" not in "\n".join(commands(steps))
     assert StartService(program) in [action for step in steps for action in step.actions]
     assert any("source tree" in warning for warning in install_warnings(facts))
 
@@ -210,11 +212,13 @@ def test_plan_when_told_not_to_start_or_autostart_leaves_them_out() -> None:
     steps = plan_install(FRESH, Options(start=False, autostart=False))
 
     assert not any(isinstance(action, StartService) for step in steps for action in step.actions)
-    assert not any(r"CurrentVersion\Run " in command for command in commands(steps))
+    assert not any("logon" in step.title for step in steps)
+    assert any("logon" in step.title for step in plan_install(FRESH, Options()))
 
 
 def test_plan_when_installing_sets_recovery_rights_safe_mode_and_event_log() -> None:
-    said = commands(plan_install(FRESH, Options()))
+    steps = plan_install(FRESH, Options())
+    said, actions = commands(steps), [action for step in steps for action in step.actions]
 
     assert "sc.exe failure RiskManagerDaemon reset= 3600 actions= restart/10000/restart/30000/restart/60000" in said
     assert "sc.exe failureflag RiskManagerDaemon 1" in said
@@ -222,8 +226,10 @@ def test_plan_when_installing_sets_recovery_rights_safe_mode_and_event_log() -> 
         "sc.exe sdset RiskManagerDaemon "
         "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCLCSWRC;;;AU)" in said
     )
-    assert any(r"SafeBoot\Network\RiskManagerDaemon /ve /t REG_SZ /d Service" in command for command in said)
-    assert any(r"EventLog\Application\RiskManager /v EventMessageFile" in command for command in said)
+    safe_mode = r"SYSTEM\CurrentControlSet\Control\SafeBoot\Network\RiskManagerDaemon"
+    assert SetRegistry(safe_mode, None, "Service") in actions
+    source = r"SYSTEM\CurrentControlSet\Services\EventLog\Application\RiskManager"
+    assert SetRegistry(source, "EventMessageFile", r"%SystemRoot%\System32\EventCreate.exe", expand=True) in actions
 
 
 def test_rights_when_set_give_users_the_public_folder_and_nothing_else() -> None:

@@ -6,6 +6,7 @@ Only the test bed is touched, never the product. Usage: ``shims.py BED``, where 
 - The complex functions of the C runtime, for NumPy: its import of the runtime's maths is turned to a DLL of ours that
   forwards what Wine has and computes the rest.
 - ``icuuc``: Qt 6 imports it by name; stubs that return null suffice for Unicode text.
+- ``takeown.exe``: does nothing, as Wine's own ``icacls.exe``; what rights do is tested on Linux with a second user.
 - ``mscms``: Qt's Windows platform plugin asks for colour profiles; null answers suffice.
 """
 
@@ -84,6 +85,11 @@ class TestBed:
         for target in self.targets:
             (target / library.name).write_bytes(library.read_bytes())
 
+    def add_takeown(self) -> None:
+        code, program = self.work / "takeown.c", self.targets[1] / "takeown.exe"
+        code.write_text("int main(void) { return 0; }\n")
+        subprocess.run(["x86_64-w64-mingw32-gcc", "-O1", "-static", "-o", program, code], check=True, timeout=60)
+
     def add_random(self) -> None:
         self.build("bcryptprimitives", PROCESS_PRNG, "-ladvapi32")
 
@@ -114,6 +120,7 @@ class TestBed:
 
 if __name__ == "__main__":
     bed = TestBed(Path(sys.argv[1]))
+    bed.add_takeown()
     bed.add_random()
     bed.add_complex_maths()
     bed.add_qt_needs()
