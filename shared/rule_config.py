@@ -536,7 +536,10 @@ class ConsecutiveLosses(RuleConfig):
 
 
 class TrailingDrawdown(RuleConfig):
-    """Floor that follows the account's highest balance or equity at a fixed distance."""
+    """Floor that follows the account's highest balance or equity at a fixed distance.
+
+    floor = highest - amount, but never above ``lock_at``; the account is locked when its equity is at or below it.
+    """
 
     rule_id = "RULE-018"
     title = "Trailing drawdown"
@@ -561,7 +564,7 @@ class TrailingDrawdown(RuleConfig):
         Money | None,
         setting(
             "Floor stops at",
-            "Balance above which the floor no longer rises; absent: it always follows.",
+            "The floor rises no further than this balance; absent: it always follows.",
             unit="dollars",
             looser="lower",
             absent="tightest",
