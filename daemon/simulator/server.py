@@ -31,6 +31,7 @@ from daemon.simulator.records import RequestRecord
 from daemon.simulator.schedule import Schedule
 from daemon.simulator.tcp import reset
 
+AUTH = frozenset({"Auth/loginKey", "Auth/validate", "Auth/logout"})
 JSON = "application/json; charset=utf-8"
 PAGE = "<!DOCTYPE html><html><head><title>Maintenance</title></head><body><h1>We'll be right back.</h1></body></html>"
 Control = Callable[[str, str, dict[str, Any]], Any]
@@ -144,7 +145,7 @@ class Gateway:
         if path == "Status/ping" or request.method == "GET":
             known = path == "Status/ping"
         else:
-            known = path.startswith("Auth/") or self._endpoints.knows(path)
+            known = path in AUTH or self._endpoints.knows(path)
         if not known:
             return self._failed(record, 404)
         if not isinstance(body, dict):
@@ -182,8 +183,6 @@ class Gateway:
         if path == "Auth/logout":
             self._sessions.revoke(token=token)
             return success()
-        if path.startswith("Auth/"):
-            raise BadRequest("path")
         return self._endpoints.handle(path, login, body, at)
 
     def _login(self, login: LoginState | None, body: dict[str, Any]) -> dict[str, Any]:
