@@ -182,7 +182,8 @@ class EnforcementRow(_Row, table=True):
     """One enforcement: what was done, why, when it began and when a read of the gateway showed it done.
 
     `result` null: still being worked on. `action_id` is the core's number of an action, `lockout_id` the lockout that
-    was set or cleared. `size` is what was to be taken off (contracts), `target` what may stay.
+    was set or cleared. `size` is what was to be taken off (contracts), `target` what may stay, `held` the signed size
+    then held.
     """
 
     __tablename__ = "enforcement_log"
@@ -207,6 +208,7 @@ class EnforcementRow(_Row, table=True):
     action_id: int | None = None
     lockout_id: int | None = None
     target: int | None = None
+    held: int | None = None
     stop_price: int | None = Field(default=None, sa_type=Price)
     settled_at: int | None = Field(default=None, sa_type=UtcTime)
 

@@ -50,6 +50,8 @@ class Book:
     def __init__(self) -> None:
         self._positions: dict[int, dict[str, tuple[int, PositionRecord | None]]] = {}
         self._orders: dict[int, dict[int, tuple[int, OrderRecord | None]]] = {}
+        self._positions_read_at: dict[int, int] = {}
+        self._orders_read_at: dict[int, int] = {}
         self._trades: dict[tuple[int, int], int] = {}
         self._symbols: dict[str, str] = {}
         self._balances: dict[int, int] = {}
@@ -133,6 +135,11 @@ class Book:
                 del held[contract_id]
                 if position is not None:
                     pending["positions", (event.account_id, contract_id)] = None
+        if event.started_at < self._positions_read_at.get(event.account_id, 0):
+            # Overtaken by a younger read: what that one did not show was gone by then.
+            seen = {contract_id: position for contract_id, position in seen.items() if contract_id in held}
+        else:
+            self._positions_read_at[event.account_id] = event.started_at
         for contract_id, position in seen.items():
             known = held.get(contract_id)
             if known is None or known[1] != position:
@@ -156,6 +163,10 @@ class Book:
                 if order is not None:
                     # It works no more and nobody said how it ended: better no row than a wrong one.
                     pending["orders", (event.account_id, order_id)] = None
+        if event.started_at < self._orders_read_at.get(event.account_id, 0):
+            seen = {order_id: order for order_id, order in seen.items() if order_id in working}
+        else:
+            self._orders_read_at[event.account_id] = event.started_at
         for order_id, order in seen.items():
             known = working.get(order_id)
             if known is None or known[1] != order:

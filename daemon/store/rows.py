@@ -72,6 +72,7 @@ def action_of(row: Mapping[str, Any]) -> Action:
         decided_at=row["triggered_at"],
         target=row["target"] or 0,
         size=row["size"] or 0,
+        held=row["held"] or 0,
         order_id=row["order_id"],
         stop_price=row["stop_price"],
     )
@@ -285,6 +286,7 @@ class DecisionRows:
             "action_id": action.id,
             "lockout_id": None,
             "target": action.target,
+            "held": action.held,
             "stop_price": action.stop_price,
             "settled_at": None,
         }
@@ -309,6 +311,7 @@ class DecisionRows:
             "action_id": None,
             "lockout_id": lockout.id,
             "target": None,
+            "held": None,
             "stop_price": None,
             "settled_at": now,
         }

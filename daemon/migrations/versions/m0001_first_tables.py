@@ -41,6 +41,7 @@ _STATEMENTS = (
         action_id INTEGER,
         lockout_id INTEGER,
         target INTEGER,
+        held INTEGER,
         stop_price TEXT,
         settled_at TEXT,
         PRIMARY KEY (id)
