@@ -1,0 +1,41 @@
+"""`riskgui`: the tray program and the trader's window; with `--admin` the admin window."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.paths import find_home
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="riskgui", description="Tray program and dashboard of Risk Manager.")
+    made.add_argument(
+        "--home", metavar="DIR", help="home folder (default: RISK_MANAGER_HOME, else the platform's place)"
+    )
+    made.add_argument("--minimized", action="store_true", help="start in the tray, without a window")
+    made.add_argument("--admin", action="store_true", help="the admin window; needs the rights to read the admin key")
+    made.add_argument("--version", action="store_true", help="print the version and end")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; its exit code: 0 fine, 1 failed, 2 bad usage."""
+    options = parser().parse_args(arguments)
+    if options.version:
+        from gui.app import program_version
+
+        print(f"Risk Manager {program_version()}")  # noqa: T201 - what was asked for
+        return 0
+    # The second installed program is the admin window by its name alone.
+    admin = options.admin or Path(sys.argv[0]).stem.lower() == "riskmanageradmin"
+    from gui.app import main_loop
+
+    return main_loop(find_home(options.home), minimized=options.minimized, admin=admin)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,543 @@
+"""What the windows show, as plain Python: no widgets, no socket, no clock of its own.
+
+The client feeds it (`apply_snapshot`, `apply_event`, `set_link`), the state reader fills it while the daemon is away
+(`load_replica`), models and views read it and listen for `Change`s. Every method is to be called from one thread.
+
+Time: the only clock is the daemon's trusted one, learnt from its status and carried on with the monotonic clock that is
+passed in. The machine's wall clock is never asked, so setting it changes no countdown.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from gui.records import (
+    Account,
+    CurvePoint,
+    DeskTime,
+    Enforcement,
+    Health,
+    Kind,
+    Lockout,
+    Order,
+    Pnl,
+    Position,
+    Row,
+    Rule,
+    Trade,
+    Warn,
+    moment,
+    whole,
+)
+from gui.wording import Calendar
+
+ENFORCEMENT_KEPT = 1_000
+WARNINGS_KEPT = 200
+CURVE_KEPT = 4_000
+CURVE_STEP = timedelta(seconds=1)
+WARN_SHARE = 0.75
+
+
+class Link(StrEnum):
+    """The connection to the daemon."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    OFFLINE = "offline"
+
+
+class Protection(StrEnum):
+    """What the tray icon says, from best to worst."""
+
+    PROTECTED = "protected"
+    WARNING = "warning"
+    LOCKED = "locked"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something was replaced: a topic of one account, or of everything (`account_id` None)."""
+
+    topic: str
+    account_id: int | None = None
+
+
+URGENT_TOPICS = frozenset({"link", "lockouts", "enforcement", "warnings"})
+"""Shown at once; all else is gathered for at most a tenth of a second."""
+
+
+class NoticeKind(StrEnum):
+    """What a toast is about; also the name of its sound."""
+
+    LOCKOUT = "lockout"
+    UNLOCK = "unlock"
+    ENFORCEMENT = "enforcement"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the trader should be told even with the window closed."""
+
+    kind: NoticeKind
+    account_id: int
+    subject: Lockout | Enforcement | Warn
+
+
+class TrustedClock:
+    """The daemon's trusted time, carried on with a monotonic clock (seconds). Never ahead of what was last said."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._at: datetime | None = None
+        self._read_at = 0.0
+
+    def observe(self, now: datetime | None) -> None:
+        """Take over what the daemon says; None changes nothing."""
+        if now is not None:
+            self._at, self._read_at = now, self._monotonic()
+
+    def now(self) -> datetime | None:
+        """Trusted time now; None until the daemon has said it once."""
+        if self._at is None:
+            return None
+        return self._at + timedelta(seconds=self._monotonic() - self._read_at)
+
+
+@dataclass(slots=True)
+class AccountView:
+    """Everything known about one account. None: not heard yet; an empty list: heard, and there is none."""
+
+    account: Account
+    pnl: Pnl = field(default_factory=Pnl)
+    positions: list[Position] | None = None
+    orders: list[Order] | None = None
+    lockouts: list[Lockout] | None = None
+    rules: list[Rule] | None = None
+    trades: dict[int, Trade] | None = None
+    curve: list[CurvePoint] = field(default_factory=list)
+    desk: list[DeskTime] = field(default_factory=list)
+    enforcement: dict[int, Enforcement] = field(default_factory=dict)
+    warnings: deque[Warn] = field(default_factory=lambda: deque(maxlen=WARNINGS_KEPT))
+    last_event: datetime | None = None
+
+    @property
+    def account_id(self) -> int:
+        return self.account.account_id
+
+    @property
+    def account_lockouts(self) -> list[Lockout]:
+        """Lockouts of the whole account, the one that lasts longest first."""
+        found = [lock for lock in self.lockouts or [] if lock.symbol is None and lock.kind is not Kind.SYMBOL]
+        return sorted(found, key=_strictness, reverse=True)
+
+    @property
+    def symbol_lockouts(self) -> list[Lockout]:
+        return [lock for lock in self.lockouts or [] if lock.symbol is not None or lock.kind is Kind.SYMBOL]
+
+    @property
+    def locked(self) -> bool:
+        """Whether the whole account is locked; also when the daemon says so without a reason."""
+        if self.lockouts is None:
+            return self.account.locked
+        return bool(self.account_lockouts)
+
+    @property
+    def enforcement_log(self) -> list[Enforcement]:
+        """Newest first."""
+        return sorted(self.enforcement.values(), key=lambda entry: entry.entry_id, reverse=True)
+
+    @property
+    def unrealized(self) -> Decimal | None:
+        return self.pnl.unrealized
+
+
+def _strictness(lock: Lockout) -> tuple[int, int, float]:
+    """Hard kinds before cooldowns, then the later end; no end is the latest."""
+    end = float("inf") if lock.expires_at is None else lock.expires_at.timestamp()
+    return (0 if lock.kind is Kind.COOLDOWN else 1, 1 if lock.expires_at is None else 0, end)
+
+
+class AppState:
+    """The state of the whole window.
+
+    `monotonic` gives seconds of a clock that nobody can set (time.monotonic).
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self.clock = TrustedClock(monotonic)
+        self.calendar = Calendar()
+        self.link = Link.CONNECTING
+        self.link_detail = ""
+        self.health: Health | None = None
+        self.accounts: dict[int, AccountView] = {}
+        self.as_of: datetime | None = None
+        """When the figures were true, while they come from the replica."""
+        self.live = False
+        """Whether the figures come from the daemon now."""
+        self.accounts_known = False
+        """Whether a list of accounts has come, from the daemon or the replica."""
+        self._heard_at: float | None = None
+        self._listeners: list[Callable[[Change], None]] = []
+        self._notice_listeners: list[Callable[[Notice], None]] = []
+
+    # -- listening ---------------------------------------------------------------------------------------------------
+
+    def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
+        """Call `listener` after each change; the returned function ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def listen_notices(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
+        """Call `listener` for each notice; the returned function ends it."""
+        self._notice_listeners.append(listener)
+        return lambda: self._notice_listeners.remove(listener) if listener in self._notice_listeners else None
+
+    def _changed(self, topic: str, account_id: int | None = None) -> None:
+        change = Change(topic, account_id)
+        for listener in tuple(self._listeners):
+            listener(change)
+
+    def _notify(self, kind: NoticeKind, account_id: int, subject: Lockout | Enforcement | Warn) -> None:
+        notice = Notice(kind, account_id, subject)
+        for listener in tuple(self._notice_listeners):
+            listener(notice)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def view(self, account_id: int | None) -> AccountView | None:
+        return None if account_id is None else self.accounts.get(account_id)
+
+    def remaining(self, lockout: Lockout) -> timedelta | None:
+        """Time until a lockout's end by trusted time; None without an end, or while trusted time is not known."""
+        now = self.clock.now()
+        if lockout.expires_at is None or now is None:
+            return None
+        return max(timedelta(0), lockout.expires_at - now)
+
+    def silence(self) -> float | None:
+        """Seconds since the daemon last said anything; None if it never did."""
+        return None if self._heard_at is None else self._monotonic() - self._heard_at
+
+    def protection_of(self, view: AccountView) -> Protection:
+        """What one account's state is."""
+        if self.link is not Link.ONLINE:
+            return Protection.UNREACHABLE
+        if view.locked:
+            return Protection.LOCKED
+        account = view.account
+        if not account.connected or not account.monitored or account.can_trade is False or view.symbol_lockouts:
+            return Protection.WARNING
+        if any(rule.enabled and rule.share is not None and rule.share >= WARN_SHARE for rule in view.rules or ()):
+            return Protection.WARNING
+        if any(position.stale for position in view.positions or ()):
+            return Protection.WARNING
+        return Protection.PROTECTED
+
+    @property
+    def protection(self) -> Protection:
+        """The worst state of all accounts and of the daemon itself."""
+        if self.link is not Link.ONLINE:
+            return Protection.UNREACHABLE
+        states = [self.protection_of(view) for view in self.accounts.values()]
+        if Protection.LOCKED in states:
+            return Protection.LOCKED
+        unwell = self.health is None or self.health.status != "healthy" or self.health.clock_suspect
+        if unwell or not states or Protection.WARNING in states:
+            return Protection.WARNING
+        return Protection.PROTECTED
+
+    # -- the connection ----------------------------------------------------------------------------------------------
+
+    def set_link(self, link: Link, detail: str = "") -> None:
+        """Connected, connecting or away; `detail` is one plain sentence about why."""
+        if (link, detail) == (self.link, self.link_detail):
+            return
+        if self.link is Link.ONLINE and link is not Link.ONLINE:
+            self.live = False
+            self.as_of = self.clock.now() or self.as_of
+        self.link, self.link_detail = link, detail
+        self._changed("link")
+
+    # -- what comes from the daemon ----------------------------------------------------------------------------------
+
+    def apply_snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        """The answer of `subscribe`: topic -> account id -> data. Replaces what was known of those topics."""
+        known_before = {
+            view.account_id: {lock.lockout_id: lock for lock in view.lockouts}
+            for view in self.accounts.values()
+            if view.lockouts is not None
+        }
+        quiet = not self.live and self._heard_at is None
+        self.live = True
+        for topic in sorted(snapshot, key=lambda name: (name not in ("accounts", "status"), name)):
+            data = snapshot[topic]
+            if topic == "status":
+                self.apply_event("status", None, _only(data))
+            elif topic == "accounts":
+                self._replace_accounts(data)
+            elif isinstance(data, Mapping):
+                for key, value in data.items():
+                    self._apply(topic, whole(key), value, notify=False)
+        if not quiet:
+            for view in self.accounts.values():
+                self._notify_lockouts(view, known_before.get(view.account_id, {}))
+
+    def apply_event(self, topic: str, account_id: int | None, data: Any) -> None:
+        """One `event`: the full new value, or appended rows for enforcement, warnings and trades."""
+        self._apply(topic, account_id, data, notify=True)
+
+    def _apply(self, topic: str, account_id: int | None, data: Any, *, notify: bool) -> None:
+        self._heard_at = self._monotonic()
+        if topic == "status":
+            if isinstance(data, Mapping):
+                self._apply_status(data)
+            return
+        if topic == "accounts" and account_id is None:
+            self._replace_accounts(data)
+            return
+        if topic == "config":
+            self._changed("config", account_id)
+            return
+        if account_id is None:
+            # Appended rows may name their account themselves.
+            for row in _rows(data):
+                owner = whole(row.get("account_id"))
+                if owner is not None:
+                    self._apply(topic, owner, row, notify=notify)
+            return
+        view = self._ensure(account_id)
+        before = {lock.lockout_id: lock for lock in view.lockouts} if view.lockouts is not None else None
+        if not self._store(view, topic, data, notify=notify):
+            return
+        self._changed(topic, account_id)
+        if topic == "lockouts" and notify and before is not None:
+            self._notify_lockouts(view, before)
+
+    def _store(self, view: AccountView, topic: str, data: Any, *, notify: bool) -> bool:
+        match topic:
+            case "accounts":
+                for row in _rows(data):
+                    account = Account.read({"account_id": view.account_id, **row})
+                    if account is not None:
+                        view.account = account
+            case "pnl":
+                if isinstance(data, Mapping):
+                    self._store_pnl(view, Pnl.read(data))
+            case "positions":
+                view.positions = [p for p in map(Position.read, _rows(data)) if p is not None and p.size > 0]
+            case "orders":
+                view.orders = [order for order in map(Order.read, _rows(data)) if order is not None]
+            case "lockouts":
+                locks = map(Lockout.read, _rows(data))
+                view.lockouts = [lock for lock in locks if lock is not None and lock.cleared_at is None]
+            case "rules":
+                view.rules = [rule for rule in map(Rule.read, _rows(data)) if rule is not None]
+            case "trades":
+                self._add_trades(view, _rows(data))
+            case "enforcement":
+                self._add_enforcement(view, _rows(data), notify=notify)
+            case "warnings":
+                self._add_warnings(view, _rows(data), notify=notify)
+            case _:
+                return False
+        return True
+
+    def _apply_status(self, data: Row) -> None:
+        self.health = Health.read(data)
+        self.clock.observe(self.health.now)
+        if self.health.timezone and self.health.timezone != self.calendar.zone:
+            self.calendar = Calendar(self.health.timezone)
+        accounts = data.get("accounts")
+        if isinstance(accounts, Mapping):
+            for key, row in accounts.items():
+                account_id = whole(key)
+                if account_id is not None and isinstance(row, Mapping):
+                    self._apply_account_status(self._ensure(account_id), row)
+        self._changed("status")
+
+    def _apply_account_status(self, view: AccountView, row: Row) -> None:
+        old = view.account
+        view.last_event = moment(row.get("last_event")) or view.last_event
+        view.account = Account(
+            account_id=old.account_id,
+            name=str(row.get("name") or old.name),
+            login=old.login,
+            balance=old.balance,
+            can_trade=old.can_trade,
+            connected=bool(row.get("connected")),
+            # An account that the status lists without saying more is as monitored as it is connected.
+            monitored=bool(row.get("monitored", row.get("connected"))),
+            locked=bool(row.get("lockout")),
+            locked_until=old.locked_until,
+        )
+
+    def _replace_accounts(self, data: Any) -> None:
+        if isinstance(data, Mapping) and not ("account_id" in data or "id" in data):
+            data = [
+                {"account_id": whole(key), **row} if isinstance(row, Mapping) else row
+                for key, value in data.items()
+                for row in (_rows(value) if not isinstance(value, Mapping) else [value])
+            ]
+        seen = set()
+        for row in _rows(data):
+            account = Account.read(row)
+            if account is None:
+                continue
+            seen.add(account.account_id)
+            view = self._ensure(account.account_id)
+            view.account = account
+            if view.pnl.realized is None and (row.get("realized") is not None or row.get("unrealized") is not None):
+                view.pnl = Pnl.read(row)
+        for gone in [account_id for account_id in self.accounts if account_id not in seen]:
+            del self.accounts[gone]
+        self.accounts_known = True
+        self._changed("accounts")
+
+    def _store_pnl(self, view: AccountView, pnl: Pnl) -> None:
+        if view.pnl.trading_day and pnl.trading_day and view.pnl.trading_day != pnl.trading_day:
+            view.trades, view.curve, view.desk = {}, [], []
+            self._changed("day", view.account_id)
+        view.pnl = pnl
+        now = self.clock.now()
+        if now is None or pnl.realized is None:
+            return
+        if view.curve and now - view.curve[-1].at < CURVE_STEP and len(view.curve) > 1:
+            view.curve[-1] = CurvePoint(view.curve[-1].at, pnl.realized, pnl.total)
+            return
+        view.curve.append(CurvePoint(now, pnl.realized, pnl.total))
+        if len(view.curve) > CURVE_KEPT:
+            # Every second point of the older half goes: the curve keeps its shape and its memory stays flat.
+            half = CURVE_KEPT // 2
+            view.curve[:half] = view.curve[:half:2]
+
+    @staticmethod
+    def _add_trades(view: AccountView, rows: Iterable[Row]) -> None:
+        if view.trades is None:
+            # The day's list was not asked for yet; a part of it must not pass for the whole.
+            return
+        for row in rows:
+            trade = Trade.read(row)
+            if trade is not None:
+                view.trades[trade.trade_id] = trade
+
+    def _add_enforcement(self, view: AccountView, rows: Iterable[Row], *, notify: bool) -> None:
+        for row in rows:
+            entry = Enforcement.read({"account_id": view.account_id, **row})
+            if entry is None:
+                continue
+            new = entry.entry_id not in view.enforcement
+            view.enforcement[entry.entry_id] = entry
+            if new and notify and not entry.action.startswith("lockout") and entry.action != "modify_order":
+                self._notify(NoticeKind.ENFORCEMENT, view.account_id, entry)
+        excess = len(view.enforcement) - ENFORCEMENT_KEPT
+        if excess > 0:
+            for entry_id in sorted(view.enforcement)[:excess]:
+                del view.enforcement[entry_id]
+
+    def _add_warnings(self, view: AccountView, rows: Iterable[Row], *, notify: bool) -> None:
+        for row in rows:
+            warning = Warn.read(row, view.account_id)
+            if warning is None:
+                continue
+            view.warnings.appendleft(warning)
+            if notify:
+                self._notify(NoticeKind.WARNING, view.account_id, warning)
+
+    def _notify_lockouts(self, view: AccountView, before: Mapping[int, Lockout]) -> None:
+        now = {lock.lockout_id: lock for lock in view.lockouts or []}
+        for lockout_id, lock in now.items():
+            if lockout_id not in before:
+                self._notify(NoticeKind.LOCKOUT, view.account_id, lock)
+        for lockout_id, lock in before.items():
+            if lockout_id not in now:
+                self._notify(NoticeKind.UNLOCK, view.account_id, lock)
+
+    def _ensure(self, account_id: int) -> AccountView:
+        view = self.accounts.get(account_id)
+        if view is None:
+            view = AccountView(Account(account_id, str(account_id)))
+            self.accounts[account_id] = view
+        return view
+
+    # -- what was asked for ------------------------------------------------------------------------------------------
+
+    def set_trades(self, account_id: int, rows: Any) -> None:
+        """The answer of `get_trades`: replaces the day's list."""
+        view = self._ensure(account_id)
+        view.trades = {}
+        self._add_trades(view, _rows(rows))
+        self._changed("trades", account_id)
+
+    def set_curve(self, account_id: int, rows: Any) -> None:
+        """The answer of `get_pnl_curve`; live points that are newer are kept."""
+        view = self._ensure(account_id)
+        points = [p for p in map(CurvePoint.read, rows if isinstance(rows, list) else []) if p is not None]
+        points.sort(key=lambda point: point.at)
+        last = points[-1].at if points else None
+        view.curve = points + [point for point in view.curve if last is None or point.at > last]
+        self._changed("pnl", account_id)
+
+    def set_desk(self, account_id: int, rows: Any) -> None:
+        """The answer of `get_sessions`."""
+        self._ensure(account_id).desk = [DeskTime.read(row) for row in _rows(rows)]
+        self._changed("desk", account_id)
+
+    def add_log(self, rows: Any) -> None:
+        """A page of `get_enforcement_log`: no notices."""
+        self.add_entries([entry for entry in map(Enforcement.read, _rows(rows)) if entry is not None])
+
+    def add_entries(self, entries: Iterable[Enforcement]) -> None:
+        """Entries of the log read from somewhere: no notices."""
+        touched = set()
+        for entry in entries:
+            self._ensure(entry.account_id).enforcement[entry.entry_id] = entry
+            touched.add(entry.account_id)
+        for account_id in touched:
+            self._changed("enforcement", account_id)
+
+    # -- what the replica holds --------------------------------------------------------------------------------------
+
+    def load_replica(self, content: Mapping[str, Any], as_of: datetime | None) -> None:
+        """Figures from `public/view.db`, shaped like a snapshot. Ignored while the daemon itself is talking."""
+        if self.link is Link.ONLINE and self.live:
+            return
+        heard = self._heard_at
+        for topic in sorted(content, key=lambda name: (name not in ("accounts", "status"), name)):
+            data = content[topic]
+            if topic == "status":
+                if isinstance(data, Mapping):
+                    # Its `now` is old by an unknown time, so no countdown is built on it.
+                    self._apply_status({key: value for key, value in data.items() if key != "now"})
+            elif topic == "accounts":
+                self._replace_accounts(data)
+            elif isinstance(data, Mapping):
+                for key, value in data.items():
+                    self._apply(topic, whole(key), value, notify=False)
+        self._heard_at = heard
+        self.live = False
+        self.as_of = as_of
+        self._changed("link")
+
+
+def _rows(data: Any) -> list[Row]:
+    if isinstance(data, Mapping):
+        return [data]
+    if isinstance(data, list | tuple):
+        return [row for row in data if isinstance(row, Mapping)]
+    return []
+
+
+def _only(data: Any) -> Any:
+    """The status itself, whether it comes bare or under a key for 'no account'."""
+    if isinstance(data, Mapping) and "status" not in data and len(data) == 1:
+        return next(iter(data.values()))
+    return data

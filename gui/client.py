@@ -1,0 +1,242 @@
+"""The window's end of the socket: keeps connected, feeds `AppState`, carries the trader's few commands.
+
+A trader needs no proof of the daemon: what he reads he could read anyway, and all he can send is 'lock me'. A fake
+daemon on the port could only show him wrong figures, which is why its place is taken from `public/endpoint.json`, a
+file that only the daemon can write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from gui.app_state import AppState, Link
+from gui.records import Lockout
+from gui.state_reader import ReplicaError, StateReader
+from shared.paths import Home
+from shared.protocol import ErrorCode, RpcError
+from shared.rpc_client import ClientError, ConnectionState, Event, RpcClient, Snapshot
+from shared.rpc_methods import METHODS, PUBLIC_TOPICS
+
+TOPICS = (
+    "status",
+    "accounts",
+    "pnl",
+    "positions",
+    "orders",
+    "lockouts",
+    "rules",
+    "enforcement",
+    "warnings",
+    "trades",
+    "config",
+)
+POLL_SECONDS = 5.0
+REPLICA_SECONDS = 3.0
+PAGE = 200
+
+
+class CommandError(Exception):
+    """A command was not carried out, or it is not known whether it was; one plain sentence."""
+
+
+class DaemonClient:
+    """One connection to the daemon of a home folder, for one `AppState`.
+
+    `poll_seconds`: how often the status is asked for; it keeps the trusted clock fresh and notices a daemon that hangs.
+    """
+
+    def __init__(self, home: Home, state: AppState, reader: StateReader, *, poll_seconds: float = POLL_SECONDS) -> None:
+        self._state = state
+        self._reader = reader
+        self._poll_seconds = poll_seconds
+        self._rpc = RpcClient(home.endpoint, on_state=self._on_state)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watched: set[int] = set()
+        self._subscribed = False
+
+    @property
+    def rpc(self) -> RpcClient:
+        """The connection itself, for the admin's session."""
+        return self._rpc
+
+    def start(self) -> None:
+        """Read the replica, connect and stay connected. In a running loop."""
+        self._spawn(self._run())
+
+    async def close(self) -> None:
+        """End the connection and all that is under way."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._rpc.close()
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Run something beside; its failure to reach the daemon is shown by the connection's state, not twice."""
+        self._spawn(work)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(_quiet(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self) -> None:
+        await self._load_replica()
+        topics = [topic for topic in TOPICS if topic in PUBLIC_TOPICS]
+        await self._rpc.subscribe(topics, self._on_message)
+        self._rpc.start()
+        since_replica = 0.0
+        while True:
+            await asyncio.sleep(self._poll_seconds if self._subscribed else min(1.0, self._poll_seconds))
+            if self._subscribed:
+                await self._poll()
+                since_replica = 0.0
+                continue
+            since_replica += 1.0
+            if since_replica >= REPLICA_SECONDS:
+                since_replica = 0.0
+                await self._load_replica()
+
+    async def _poll(self) -> None:
+        try:
+            self._state.apply_event("status", None, await self._rpc.call("get_status", timeout=4.0))
+            if "accounts" not in PUBLIC_TOPICS:
+                self._state.apply_event("accounts", None, await self._rpc.call("get_accounts", timeout=4.0))
+        except RpcError:
+            return
+        except ClientError:
+            if self._rpc.connected:
+                self._state.set_link(
+                    Link.OFFLINE, "The daemon is connected but does not answer. If this lasts, ask for a restart of it."
+                )
+                self._subscribed = False
+            return
+        if self._state.link is not Link.ONLINE:
+            self._online()
+
+    # -- what comes in -----------------------------------------------------------------------------------------------
+
+    def _on_state(self, state: ConnectionState, words: str) -> None:
+        if state is ConnectionState.DISCONNECTED:
+            self._subscribed = False
+            self._state.set_link(Link.OFFLINE, words)
+
+    def _on_message(self, message: Snapshot | Event) -> None:
+        if isinstance(message, Snapshot):
+            first = not self._subscribed
+            if isinstance(message.data, dict):
+                self._state.apply_snapshot(message.data)
+            if first:
+                self._online()
+                self._spawn(self._after_connect())
+            return
+        self._state.apply_event(message.topic, message.account_id, message.data)
+
+    def _online(self) -> None:
+        self._subscribed = True
+        self._state.live = True
+        self._state.set_link(Link.ONLINE)
+
+    async def _after_connect(self) -> None:
+        # What a snapshot may not carry: the status' clock, the list of accounts, the last entries of the log.
+        self._state.apply_event("status", None, await self._rpc.call("get_status"))
+        self._state.apply_event("accounts", None, await self._rpc.call("get_accounts"))
+        self._state.add_log(await self._rpc.call("get_enforcement_log", {"limit": PAGE}))
+        for account_id in tuple(self._watched):
+            await self.watch(account_id)
+
+    async def _load_replica(self) -> None:
+        try:
+            replica = await asyncio.to_thread(self._reader.read)
+            self._state.load_replica(replica.content, replica.as_of)
+            for account_id in tuple(self._watched):
+                await self._watch_offline(account_id)
+        except ReplicaError:
+            return
+
+    # -- what is asked for -------------------------------------------------------------------------------------------
+
+    async def watch(self, account_id: int) -> None:
+        """Fetch what is only shown for the chosen account: the day's trades, its curve, desk time."""
+        self._watched.add(account_id)
+        if not self._subscribed:
+            await self._watch_offline(account_id)
+            return
+        params = {"account_id": account_id}
+        answers: tuple[tuple[str, Callable[[int, Any], None]], ...] = (
+            ("get_trades", self._state.set_trades),
+            ("get_pnl_curve", self._state.set_curve),
+            ("get_sessions", self._state.set_desk),
+        )
+        for method, take in answers:
+            if method in METHODS:
+                try:
+                    take(account_id, await self._rpc.call(method, params))
+                except RpcError as error:
+                    if error.code not in (ErrorCode.METHOD_NOT_FOUND, ErrorCode.UNKNOWN_ACCOUNT):
+                        raise
+        if "get_trades" not in METHODS:
+            await self._watch_offline(account_id)
+
+    async def _watch_offline(self, account_id: int) -> None:
+        try:
+            rows = await asyncio.to_thread(self._reader.trades, account_id)
+        except ReplicaError:
+            return
+        self._state.set_trades(account_id, rows)
+
+    async def older_entries(self, account_id: int | None, before_id: int | None) -> int:
+        """Fetch the page of the enforcement log before an id; how many entries came."""
+        if self._subscribed:
+            params: dict[str, Any] = {"limit": PAGE}
+            if account_id is not None:
+                params["account_id"] = account_id
+            if before_id is not None:
+                params["before_id"] = before_id
+            rows = await self._rpc.call("get_enforcement_log", params)
+            self._state.add_log(rows)
+            return len(rows) if isinstance(rows, list) else 0
+        try:
+            entries = await asyncio.to_thread(self._reader.enforcement, account_id, before_id, PAGE)
+        except ReplicaError:
+            return 0
+        self._state.add_entries(entries)
+        return len(entries)
+
+    async def lockout_history(self, account_id: int | None) -> list[Lockout]:
+        """Active and past lockouts from the replica, newest first; empty while there is none to read."""
+        try:
+            return await asyncio.to_thread(self._reader.lockouts, account_id)
+        except ReplicaError:
+            return []
+
+    async def lock_account(
+        self, account_id: int, *, minutes: int | None = None, until: datetime | None = None, reason: str = ""
+    ) -> None:
+        """The trader locks himself: for some minutes, or until a time. Raises CommandError.
+
+        There is no method to take it back; only time, or an administrator under policy, ends it.
+        """
+        params: dict[str, Any] = {"account_id": account_id, "reason": reason or "Locked by the trader."}
+        if until is not None:
+            params["until"] = until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        else:
+            params["minutes"] = minutes
+        try:
+            await self._rpc.call("lock_account", params)
+        except RpcError as error:
+            raise CommandError(f"The account was not locked: {error.message}") from error
+        except ClientError as error:
+            raise CommandError(
+                f"It is not known whether the account was locked: {error} Look at the account's state, then try again."
+            ) from error
+
+
+async def _quiet(work: Awaitable[None]) -> None:
+    """What can't be reached is tried again by the next poll or reconnect, and the window says so already."""
+    try:
+        await work
+    except (ClientError, RpcError):
+        return

@@ -1,0 +1,157 @@
+"""Trades, the enforcement log and past lockouts as tables."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject
+
+from gui import wording
+from gui.app_state import AppState
+from gui.models.positions import arrowed, money_tone
+from gui.models.table import Column, TableModel
+from gui.records import Enforcement, Lockout, Trade, rule_title
+from shared.models import Side
+
+
+def trades_model(state: AppState, parent: QObject | None = None) -> TableModel[Trade]:
+    """The day's fills, newest first. Money in dollars; an opening fill has no P&L of its own."""
+    columns: list[Column[Trade]] = [
+        Column(
+            "Time",
+            lambda t: state.calendar.clock(t.created_at),
+            sort=lambda t: t.created_at,
+            plain=lambda t: "" if t.created_at is None else t.created_at.isoformat(),
+            tip=lambda t: "" if t.created_at is None else f"{t.created_at.isoformat()} (UTC)",
+        ),
+        Column("Symbol", lambda t: t.symbol, tip=lambda t: t.contract_id),
+        Column(
+            "Side",
+            lambda t: wording.side_word(t.side),
+            icon=lambda t: (
+                {Side.BUY: "arrow-up-right", Side.SELL: "arrow-down-right"}[t.side] if t.side is not None else None
+            ),
+        ),
+        Column("Size", lambda t: str(t.size), sort=lambda t: t.size, right=True),
+        Column(
+            "Price",
+            lambda t: wording.price(t.price),
+            sort=lambda t: t.price,
+            plain=lambda t: "" if t.price is None else f"{t.price:f}",
+            right=True,
+        ),
+        Column(
+            "P&L",
+            lambda t: "opening" if t.pnl is None else arrowed(t.pnl),
+            sort=lambda t: t.pnl,
+            tone=lambda t: money_tone(t.pnl),
+            plain=lambda t: wording.amount(t.pnl, plain=True),
+            right=True,
+        ),
+        Column(
+            "Fees",
+            lambda t: wording.amount(t.fees, signed=False),
+            sort=lambda t: t.fees,
+            tone=lambda t: "muted",
+            plain=lambda t: wording.amount(t.fees, plain=True),
+            right=True,
+        ),
+        Column(
+            "Net",
+            lambda t: "voided" if t.voided else arrowed(t.net),
+            sort=lambda t: t.net,
+            tone=lambda t: "muted" if t.voided else money_tone(t.net),
+            plain=lambda t: "" if t.voided else wording.amount(t.net, plain=True),
+            right=True,
+            stretch=True,
+        ),
+    ]
+    return TableModel(columns, lambda t: t.trade_id, parent)
+
+
+RESULT_TONES = {"confirmed": "positive", "failed": "negative", "superseded": "muted", "": "warning"}
+RESULT_ICONS = {"confirmed": "circle-check", "failed": "octagon-x", "superseded": "minus", "": "hourglass"}
+
+
+def account_name(state: AppState, account_id: int) -> str:
+    """The account's name, else its id."""
+    view = state.view(account_id)
+    return view.account.name if view is not None else str(account_id)
+
+
+def enforcement_model(state: AppState, parent: QObject | None = None) -> TableModel[Enforcement]:
+    """What the daemon did, when, why, with which result, and how long it took."""
+    columns: list[Column[Enforcement]] = [
+        Column(
+            "Time",
+            lambda e: state.calendar.stamp(e.triggered_at),
+            sort=lambda e: e.triggered_at,
+            plain=lambda e: "" if e.triggered_at is None else e.triggered_at.isoformat(),
+        ),
+        Column("Account", lambda e: account_name(state, e.account_id)),
+        Column("What was done", wording.enforcement_action),
+        Column(
+            "Result",
+            lambda e: wording.RESULTS.get(e.result, e.result),
+            tone=lambda e: RESULT_TONES.get(e.result, "muted"),
+            icon=lambda e: RESULT_ICONS.get(e.result, "circle-help"),
+            flash=True,
+        ),
+        Column(
+            "Took",
+            lambda e: wording.milliseconds(e.took_ms),
+            sort=lambda e: e.took_ms,
+            tip=lambda e: f"{e.attempts} attempt{'' if e.attempts == 1 else 's'}" if e.attempts else "",
+            right=True,
+        ),
+        Column("Rule", lambda e: rule_title(e.rule_id), tip=lambda e: e.rule_id),
+        Column(
+            "Why", lambda e: wording.sentence_case(e.reason) or wording.UNKNOWN, tip=lambda e: e.reason, stretch=True
+        ),
+    ]
+    return TableModel(columns, lambda e: (e.account_id, e.entry_id), parent)
+
+
+def lockout_span(state: AppState, lockout: Lockout) -> str:
+    """How long a lockout lasted, or how long it still will."""
+    if lockout.cleared_at is not None and lockout.locked_at is not None:
+        return wording.duration(lockout.cleared_at - lockout.locked_at)
+    left = state.remaining(lockout)
+    if left is not None:
+        return f"{wording.duration(left)} left"
+    return "no set end" if lockout.expires_at is None else wording.UNKNOWN
+
+
+KIND_WORDS = {
+    "hard": "Locked",
+    "cooldown": "Cooldown",
+    "session": "Session",
+    "symbol": "Symbol",
+    "api": "Broker",
+    "manual": "Manual",
+    "unknown": "Locked",
+}
+
+
+def lockouts_model(state: AppState, parent: QObject | None = None) -> TableModel[Lockout]:
+    """Active and past lockouts, newest first."""
+    columns: list[Column[Lockout]] = [
+        Column(
+            "Since",
+            lambda k: state.calendar.stamp(k.locked_at),
+            sort=lambda k: k.locked_at,
+            plain=lambda k: "" if k.locked_at is None else k.locked_at.isoformat(),
+        ),
+        Column("Account", lambda k: account_name(state, k.account_id)),
+        Column("Kind", lambda k: KIND_WORDS[k.kind] + (f" {k.symbol}" if k.symbol else "")),
+        Column(
+            "State",
+            lambda k: "Active" if k.cleared_at is None else "Ended",
+            tone=lambda k: "locked" if k.cleared_at is None else "muted",
+            icon=lambda k: "lock" if k.cleared_at is None else "lock-open",
+        ),
+        Column("Lasted", lambda k: lockout_span(state, k), sort=lambda k: k.locked_at, right=True),
+        Column("Rule", lambda k: rule_title(k.rule_id), tip=lambda k: k.rule_id),
+        Column(
+            "Why", lambda k: wording.sentence_case(k.reason) or wording.UNKNOWN, tip=lambda k: k.reason, stretch=True
+        ),
+    ]
+    return TableModel(columns, lambda k: k.lockout_id, parent)

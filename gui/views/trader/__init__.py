@@ -1,0 +1,1 @@
+"""The trader's window: one file a page."""

@@ -1,0 +1,150 @@
+"""The rules of one account: what each does, its limit and value, how much of it is used, what is pending."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
+
+from gui import wording
+from gui.records import Rule
+from gui.views.page import Context, Page
+from gui.views.tokens import GRID, Tone
+from gui.views.trader.overview import value_of_limit
+from gui.views.widgets.banner import Banner
+from gui.views.widgets.basic import Card, EmptyState, IconLabel, Line, hbox, label, scrolled, set_text, vbox
+from gui.views.widgets.figure import Pill, ShareBar
+
+
+class RuleRow(QWidget):
+    """One rule."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.icon = IconLabel("shield-check", Tone.POSITIVE, 20)
+        self.title = label("", "strong")
+        self.rule_id = label("", "caption")
+        self.pill = Pill("On", "check", Tone.POSITIVE)
+        self.sentence = label("", "muted", wrap=True)
+        self.value = label("", "")
+        self.share = label("", "strong")
+        self.share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.bar = ShareBar("")
+        self.reset = label("", "caption")
+        self.pending = label("", "", wrap=True, tone=Tone.WARNING.value)
+        words = vbox(
+            hbox(self.title, self.rule_id, None, self.pill),
+            self.sentence,
+            self.pending,
+            spacing=4,
+        )
+        self._measure = QWidget()
+        self._measure.setLayout(vbox(hbox(self.value, None, self.share), self.bar, self.reset, None, spacing=4))
+        self._measure.setFixedWidth(260)
+        row = hbox(self.icon, spacing=2 * GRID, margins=(0, 12, 0, 12))
+        row.addLayout(words, 1)
+        row.addWidget(self._measure)
+        row.setAlignment(self.icon, Qt.AlignmentFlag.AlignTop)
+        self.setLayout(row)
+
+    def show_rule(self, rule: Rule, calendar: wording.Calendar) -> None:
+        icon_name, tone, word = rule_state(rule)
+        self.icon.set_icon(icon_name, tone)
+        self.pill.show_state(word, icon_name, tone)
+        set_text(self.title, rule.title)
+        set_text(self.rule_id, rule.rule_id)
+        set_text(self.sentence, rule.sentence or ("This rule is switched off." if not rule.enabled else ""))
+        self.sentence.setVisible(bool(self.sentence.text()))
+        set_text(self.pending, f"Pending: {rule.pending}" if rule.pending else "")
+        self.pending.setVisible(bool(rule.pending))
+        measured = rule.enabled and rule.share is not None
+        set_text(self.value, value_of_limit(rule) if rule.enabled else "")
+        set_text(self.share, f"{rule.share:.0%}" if measured and rule.share is not None else "")
+        self.bar.set_name(rule.title)
+        self.bar.set_share(rule.share)
+        self.bar.setVisible(measured)
+        reset = f"Resets {calendar.until(rule.next_reset, None)}" if rule.next_reset and rule.enabled else ""
+        set_text(self.reset, reset)
+        self.reset.setVisible(bool(reset))
+        self.setAccessibleName(f"{rule.title}: {word}. {rule.sentence} {self.value.text()}")
+
+
+def rule_state(rule: Rule) -> tuple[str, Tone, str]:
+    """Icon, tone and word of a rule's state."""
+    if not rule.enabled:
+        return "circle-dot", Tone.MUTED, "Off"
+    if rule.locked:
+        return "lock", Tone.LOCKED, "Locked"
+    if rule.share is not None and rule.share >= 1:
+        return "octagon-x", Tone.NEGATIVE, "Reached"
+    if rule.share is not None and rule.share >= 0.75:
+        return "triangle-alert", Tone.WARNING, "Close"
+    return "shield-check", Tone.POSITIVE, "On"
+
+
+class RulesPage(Page):
+    """See the module."""
+
+    key = "rules"
+    title = "Rules"
+    icon_name = "scale"
+    topics = frozenset({"rules", "accounts", "link", "lockouts", "status", "config"})
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.pending = Banner()
+        self.card = Card("Rules in force")
+        self.count = label("", "muted")
+        self.card.add_action(self.count)
+        self._rows: list[RuleRow] = []
+        self._lines: list[Line] = []
+        self._list = vbox(spacing=0)
+        self.empty = EmptyState("scale", "Rules are not known yet", "They come with the next report of the daemon.")
+        self.card.body.addWidget(self.empty)
+        self.card.body.addLayout(self._list)
+        content = QWidget()
+        content.setLayout(vbox(self.pending, self.card, None, spacing=2 * GRID, margins=(24, 20, 24, 24)))
+        self.setLayout(vbox(scrolled(content)))
+
+    @property
+    def rows(self) -> list[RuleRow]:
+        """The rows on screen."""
+        return [row for row in self._rows if not row.isHidden()]
+
+    def refresh_all(self) -> None:
+        view = self.account
+        if view is None:
+            return
+        rules = ordered(view.rules or [])
+        self.empty.setVisible(not rules)
+        while len(self._rows) < len(rules):
+            if self._rows:
+                line = Line()
+                self._lines.append(line)
+                self._list.addWidget(line)
+            row = RuleRow()
+            self._rows.append(row)
+            self._list.addWidget(row)
+        for number, row in enumerate(self._rows):
+            row.setVisible(number < len(rules))
+            if number < len(rules):
+                row.show_rule(rules[number], self.state.calendar)
+            if number:
+                self._lines[number - 1].setVisible(number < len(rules))
+        on = sum(rule.enabled for rule in rules)
+        set_text(self.count, f"{on} on, {len(rules) - on} off" if rules else "")
+        waiting = self.state.health.pending_config if self.state.health is not None else 0
+        if waiting:
+            changes = "One change" if waiting == 1 else f"{waiting} changes"
+            self.pending.say(
+                Tone.ACCENT,
+                "calendar-clock",
+                f"{changes} of the rules will take effect at the next reset",
+                "What loosens protection waits; what tightens it already holds.",
+            )
+        else:
+            self.pending.hide()
+
+
+def ordered(rules: list[Rule]) -> list[Rule]:
+    """Rules that are on first, then by id."""
+    return sorted(rules, key=lambda rule: (not rule.enabled, rule.rule_id))

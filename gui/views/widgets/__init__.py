@@ -1,0 +1,1 @@
+"""Widgets that several pages use; none of them knows what a lockout is."""

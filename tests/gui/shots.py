@@ -1,0 +1,41 @@
+"""Draws every page in a theme at a scale into PNG files: `python -m tests.gui.shots FOLDER SCALE`.
+
+A program of its own because the scale of Qt is fixed when the application starts. Prints one line a picture:
+file, and the texts that do not fit (there must be none).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+
+def main() -> int:
+    folder, scale = Path(sys.argv[1]), sys.argv[2]
+    os.environ["QT_SCALE_FACTOR"] = scale
+    from PySide6.QtWidgets import QApplication  # noqa: PLC0415 - after the scale is set
+
+    from gui.app import make_application  # noqa: PLC0415
+    from gui.settings import Settings  # noqa: PLC0415
+    from tests.gui.scenes import SCENES, Stage  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings(folder / "settings.ini")
+    app = make_application(settings)
+    assert isinstance(app, QApplication)
+    for theme_name in ("dark", "light"):
+        stage = Stage(app, settings, theme_name)
+        for scene in SCENES:
+            image, cut = stage.draw(scene)
+            name = f"{scene.name}-{theme_name}-{round(float(scale) * 100)}.png"
+            image.save(str(folder / name))
+            print(f"{name}\t{image.width()}x{image.height()}\t{' | '.join(cut)}")  # noqa: T201 - its output
+        stage.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
