@@ -79,7 +79,7 @@ class Reconciler:
         if tasks:
             await asyncio.wait(tasks, timeout=1)
 
-    async def once(self, account: MonitoredAccount, priority: Priority = Priority.READ) -> None:
+    async def once(self, account: MonitoredAccount, priority: Priority = Priority.RECONCILE) -> None:
         """Positions, orders and trades, read side by side; each that could be read is delivered.
 
         Raises:

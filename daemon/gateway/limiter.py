@@ -23,8 +23,10 @@ class Priority(IntEnum):
     MUTATION = 0
     """Closes, cancels, logins."""
     READ = 1
-    """Reads that verify an enforcement, and reconciles."""
-    POLL = 2
+    """Reads that verify an enforcement."""
+    RECONCILE = 2
+    """Reads after a gap: a hub that comes and goes must not use up what a flatten needs."""
+    POLL = 3
     """What is read on a timer."""
 
 

@@ -397,9 +397,9 @@ class LoginSession:
     def _logged_out(self) -> None:
         """GatewayLogout: the session may be over. Check it by connecting anew, at most every ten seconds."""
         now = asyncio.get_running_loop().time()
-        self._on_alert(f"The gateway has logged {self.username} out; logging in again.", "GatewayLogout")
         if now - self._logout_at >= self._timings.relogin_min * 2:
             self._logout_at = now
+            self._on_alert(f"The gateway has logged {self.username} out; logging in again.", "GatewayLogout")
             self._spawn(self._after_logout(), "logout")
 
     async def _after_logout(self) -> None:

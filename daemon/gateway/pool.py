@@ -279,11 +279,7 @@ class Gateways:
     def _limiter(self) -> PriorityLimiter:
         t = self._timings
         budget = RequestBudget(
-            {
-                Priority.MUTATION: t.mutation_requests_per_minute,
-                Priority.READ: t.requests_per_minute,
-                Priority.POLL: t.polls_per_minute,
-            },
+            dict(zip(Priority, t.requests_per_minute, strict=True)),
             round(t.window * 1e6),
             t.rate_limit_backoff,
             t.retry_after_max,

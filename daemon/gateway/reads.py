@@ -129,14 +129,17 @@ class AccountReads:
             trades[trade.trade_id] = trade
         return TradesSnapshot(self._clock.now(), account_id, started_at, since, tuple(trades.values()))
 
-    async def contract(self, contract_id: str, priority: Priority = Priority.READ) -> object:
+    async def contract(self, contract_id: str, priority: Priority = Priority.RECONCILE) -> object:
         """One contract's record (Contract/searchById). Raises GatewayError."""
         return (await self._rest.read("/Contract/searchById", {"contractId": contract_id}, priority)).get("contract")
 
     async def contracts(self) -> list[Any]:
-        """The records of all contracts that can be traded (Contract/available). Raises GatewayError."""
-        found = await self._rest.read_list("/Contract/available", {"live": False}, "contracts", Priority.READ)
-        return found or await self._rest.read_list("/Contract/available", {"live": True}, "contracts", Priority.READ)
+        """The records of all contracts that can be traded (Contract/available), of evaluation or else live data."""
+        for live in (False, True):
+            found = await self._rest.read_list("/Contract/available", {"live": live}, "contracts", Priority.RECONCILE)
+            if found:
+                return found
+        return []
 
     async def _query(self, account_id: int, priority: Priority) -> list[Any]:
         """All pages of Order/v2/query.

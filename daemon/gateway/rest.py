@@ -118,7 +118,8 @@ class LoginRest:
         self._lock = asyncio.Lock()
         self._failures = 0
         self._healthy: bool | None = None
-        self._last_login = -(10**15)
+        self._renew_not_before = -(10**15)
+        self._renewals_failed = 0
         self._life = _DEFAULT_LIFE_US
         self.token = ""
         self.token_expires_at = 0
@@ -163,14 +164,20 @@ class LoginRest:
         async with self._lock:
             if self.token != stale:
                 return bool(self.token)
-            if self._clock.monotonic() - self._last_login < self._timings.relogin_min * SECOND_US:
+            if self._clock.monotonic() < self._renew_not_before:
                 return False
             try:
                 await self._log_in()
             except LoginError as error:
+                pauses = self._timings.login_refused if error.refused else self._timings.login_unreachable
+                self._renewals_failed += 1
+                self._pause_renewal(pauses[min(self._renewals_failed, len(pauses)) - 1])
                 self._unhealthy(str(error), at_once=True)
                 return False
             return True
+
+    def _pause_renewal(self, seconds: float) -> None:
+        self._renew_not_before = self._clock.monotonic() + round(seconds * SECOND_US)
 
     async def _log_in(self) -> None:
         try:
@@ -181,7 +188,6 @@ class LoginRest:
                 refused=True,
                 mend="Store the key again.",
             ) from None
-        self._last_login = self._clock.monotonic()
         try:
             body = await self._post(
                 "/Auth/loginKey", {"userName": self._username, "apiKey": key}, Priority.MUTATION, self._timings.read
@@ -219,6 +225,8 @@ class LoginRest:
         self._life = expiry - now if expiry is not None and expiry > now else _DEFAULT_LIFE_US
         self.token_expires_at = now + self._life
         self.token = token
+        self._renewals_failed = 0
+        self._pause_renewal(self._timings.relogin_min)
         self._transport.set_token(token)
         self._healthy_again()
         self._on_token()

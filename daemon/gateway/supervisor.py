@@ -102,6 +102,7 @@ class HubSupervisor:
         self._task: asyncio.Task[None] | None = None
         self._rebuild: asyncio.Future[str] | None = None
         self._wake = asyncio.Event()
+        self._stale = ""
         self._attempt = 0
         self._reported_down = False
         self.state = HubState.OFF
@@ -139,6 +140,7 @@ class HubSupervisor:
     def rebuild(self, reason: str) -> None:
         """Throw the connection away and make a new one at once."""
         self._attempt = 0
+        self._stale = reason
         if self._rebuild is not None and not self._rebuild.done():
             self._rebuild.set_result(reason)
         self._wake.set()
@@ -157,6 +159,7 @@ class HubSupervisor:
         loop = asyncio.get_running_loop()
         self.state = HubState.CONNECTING
         self._wake.clear()
+        self._stale = ""
         link = await self._connect()
         try:
             try:
@@ -193,6 +196,9 @@ class HubSupervisor:
 
     async def _until_down(self, link: Link) -> HubError | str:
         """Wait until the link ends, falls silent, or is to be rebuilt."""
+        if self._stale:
+            # Asked for while connecting, perhaps because the token that was used is the old one.
+            return self._stale
         rebuild: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._rebuild = rebuild
         ended = asyncio.ensure_future(link.ended())

@@ -64,9 +64,8 @@ class Timings:
     """Longest an event waits for the data of an unknown contract."""
     contract_retry: float = 30.0
 
-    requests_per_minute: int = 180
-    mutation_requests_per_minute: int = 195
-    polls_per_minute: int = 120
+    requests_per_minute: tuple[int, int, int, int] = (195, 180, 140, 110)
+    """Requests within `window` before a mutation, a verifying read, a reconcile, a poll has to wait."""
     window: float = 60.0
     rate_limit_backoff: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 30.0)
     """Pause after a 429 without Retry-After."""
