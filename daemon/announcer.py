@@ -102,7 +102,7 @@ class Announcer:
         self._timer: asyncio.TimerHandle | None = None
         self._curves: dict[int, list[list[str]]] = {}
         self._sampled: dict[int, int] = {}
-        self._log = logger.bind(log="enforcement")
+        self._log = logger.bind(channel="enforcement")
 
     # ---- what the dispatcher calls
 

@@ -71,12 +71,15 @@ class Audit(Protocol):
 class Host(Protocol):
     """What the handlers ask of the service itself."""
 
-    clock: Clock
     engine: Engine
     announcer: Announcer
     configuration: ConfigurationService
     started_at: int
     version: str
+
+    @property
+    def clock(self) -> Clock:
+        """Trusted time."""
 
     def status(self) -> str:
         """starting, healthy, degraded or stopping."""

@@ -558,7 +558,8 @@ class Engine:
         title = RULE_BY_ID[state.rule.rule_id].title
         figures = f": {gauge.value} of {gauge.limit}" if gauge is not None else ""
         about = f" ({gauge.worst})" if gauge is not None and gauge.worst else ""
-        text = f"{title} at {percent} % of the limit{figures}{about}."
+        share = gauge.percent if gauge is not None and gauge.percent is not None else percent
+        text = f"{title} at {share} % of the limit{figures}{about}."
         out.append(Warn(self.now, account.account_id, state.rule.rule_id, level, text))
 
     def _recall_warnings(self, account: AccountState) -> None:

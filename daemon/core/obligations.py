@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from daemon.core.decisions import Act, Action, Decision, Settle
-from daemon.core.events import opens_or_increases
+from daemon.core.events import is_market_order, opens_or_increases, signed
 from daemon.core.lockouts import covers
 from daemon.core.rule import CancelOrder, LimitTotal, MoveStop, Reduce, RuleState, allowed_size
 from daemon.core.state import AccountState, Market
@@ -33,14 +33,16 @@ class Demand:
 def demands(account: AccountState, market: Market, rules: Iterable[RuleState], now: int) -> dict[str | int, Demand]:
     """Everything that must be done for an account now."""
     found: dict[str | int, Demand] = {}
-    locks = list(account.locks.values())
-    for lockout in locks:
+    closing = _closing_now(account) if account.locks else frozenset()
+    for lockout in account.locks.values():
         for position in account.positions.values():
             if covers(lockout, position.contract_id, market):
                 keep = abs(allowed_size(lockout, position.contract_id, position.size))
                 _hold_down(found, account, position.contract_id, keep, lockout.rule_id, lockout.reason)
         for order in account.orders.values():
             if order.order_id in found or not covers(lockout, order.contract_id, market):
+                continue
+            if order.order_id in closing:
                 continue
             held = account.size(order.contract_id) + account.unseen_fills(order.contract_id, now)
             if opens_or_increases(order, allowed_size(lockout, order.contract_id, held)):
@@ -113,6 +115,19 @@ def reconcile(
         )
         account.obligations[key] = action
         out.append(Act(action))
+
+
+def _closing_now(account: AccountState) -> frozenset[int]:
+    """Market orders that are taking a position down and cannot turn it round, such as our own closes: they may go on."""
+    left = {contract_id: position.size for contract_id, position in account.positions.items()}
+    found = set()
+    for order_id in sorted(account.orders):
+        order = account.orders[order_id]
+        size = left.get(order.contract_id, 0)
+        if is_market_order(order) and not opens_or_increases(order, size):
+            found.add(order_id)
+            left[order.contract_id] = size + signed(order.side, order.remaining)
+    return frozenset(found)
 
 
 def _hold_down(  # noqa: PLR0917

@@ -136,3 +136,15 @@ def test_exact_money_three_losses_make_the_limit() -> None:
     assert desk.locks() == []
     desk.trade(MNQ, -1, "-0.01")
     assert desk.locks() == ["RULE-003"]
+
+
+def test_our_own_closing_market_order_is_left_alone_but_more_than_is_held_is_cancelled() -> None:
+    desk = Desk(rules(**LOSS))
+    desk.position(ES, 3)
+    desk.trade(MNQ, -1, "-500")
+    closing = desk.order(ES, -3, kind=OrderType.MARKET)
+    assert closing not in desk.wanted()
+    too_much = desk.order(ES, -1, kind=OrderType.MARKET)
+    assert desk.wanted() == {ES: 0, too_much: 0}
+    resting = desk.order(ES, -1, kind=OrderType.STOP, stop=90)
+    assert resting in desk.wanted()

@@ -34,8 +34,9 @@ class MaxContractsRule(Rule):
         return [LimitTotal(limit, self.config.count_type, f"{reason}; reduced to the limit.")]
 
     def percent(self, account: AccountState, view: View) -> int | None:
-        """Warnings start one contract before the limit is full: holding what is allowed is no breach."""
-        return percent_of(self._count(account), self.config.limit + 1)
+        """Share of the limit; a full limit is not yet a breach."""
+        count = self._count(account)
+        return min(99, percent_of(count, self.config.limit)) if count else 0
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Contracts held of contracts allowed."""

@@ -71,9 +71,9 @@ class MaxContractsPerInstrumentRule(Rule):
         return None if worst is None else (held[worst], limits[worst], worst)
 
     def percent(self, account: AccountState, view: View) -> int | None:
-        """Share of one contract more than is allowed, in the symbol nearest to its limit."""
+        """Share of the limit, in the symbol nearest to its own; a full limit is not yet a breach."""
         worst = self._worst(account, view)
-        return None if worst is None else percent_of(worst[0], worst[1] + 1)
+        return None if worst is None else min(99, percent_of(worst[0], worst[1]))
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Contracts held and allowed in the symbol nearest to its limit."""

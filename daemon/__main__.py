@@ -1,0 +1,101 @@
+"""The command line of the daemon. Each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+USAGE_ERROR = 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="riskd",
+        description="Watches futures trading accounts on the ProjectX Gateway and enforces risk rules.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, help_text: str, *, home: bool = False) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help_text, description=help_text)
+        if home:
+            made.add_argument("--home", metavar="DIR", help="home folder (else RISK_MANAGER_HOME, else the usual place)")
+        return made
+
+    command("run", "Run the daemon until Ctrl+C, SIGTERM or the service's stop.", home=True)
+    demo = command("demo", "Show every rule at work against a simulated gateway; nothing to set up.")
+    demo.add_argument("--headless", action="store_true", help="without the window")
+    demo.add_argument("--seed", type=int, default=7, help="seed of the simulated market")
+    demo.add_argument("--speed", type=_positive, default=1.0, help="how many times faster the script runs")
+    demo.add_argument("--duration", type=_positive, metavar="S", help="with the window: close it after so many seconds")
+    simulate = command("simulate", "Run the simulated ProjectX gateway alone.")
+    simulate.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 means any free one")
+    simulate.add_argument("--seed", type=int, default=1, help="seed of the simulated market")
+    simulate.add_argument("--script", metavar="FILE", help="scenario to play")
+    command("check", "Check all configuration files and print every error.", home=True)
+    replay = command("replay", "Run a recorded day through a configuration and print what it would have done.", home=True)
+    replay.add_argument("journal", metavar="JOURNAL", help="file of data/journal")
+    replay.add_argument("--config", metavar="FILE", help="another risk_config.yaml, shown side by side")
+    status = command("status", "Ask the running daemon how it is.", home=True)
+    status.add_argument("--json", action="store_true", help="as JSON")
+    service = command("service", "Control the Windows service.", home=True)
+    service.add_argument("action", choices=("install", "uninstall", "start", "stop", "restart", "status"))
+    service.add_argument("--keep-data", action="store_true", help="uninstall: keep configuration and state")
+    service.add_argument("--purge", action="store_true", help="uninstall: delete configuration and state")
+    return parser
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError("must be a number above 0")
+    return number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0 fine, 1 failed, 2 bad usage or bad configuration."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = _parser().parse_args(words)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else USAGE_ERROR
+    try:
+        return _run(options, words)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _run(options: argparse.Namespace, words: list[str]) -> int:  # noqa: PLR0911 - one return a command
+    if options.command == "run":
+        from daemon.commands.run import run
+
+        return run(options.home)
+    if options.command == "demo":
+        from daemon.commands.demo import demo
+
+        return demo(headless=options.headless, seed=options.seed, speed=options.speed, duration=options.duration)
+    if options.command == "simulate":
+        from daemon.commands.simulate import simulate
+
+        return simulate(options.port, options.seed, options.script)
+    if options.command == "check":
+        from daemon.commands.check import check
+
+        return check(options.home)
+    if options.command == "replay":
+        from daemon.commands.replay import replay
+
+        return replay(options.journal, options.home, options.config)
+    if options.command == "status":
+        from daemon.commands.status import status
+
+        return status(options.home, as_json=options.json)
+    from daemon.commands.service import service
+
+    return service(options, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
