@@ -1,0 +1,200 @@
+"""What is known about an order request after its one try."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from daemon.broker import AnswerKind, GatewayError
+from daemon.core.units import price_to_nanos
+from daemon.simulator import effects as fx
+from tests.gateway.world import QUIET, World, eventually, world
+
+CLOSE = "Position/closeContract"
+
+
+def mnq(w: World) -> str:
+    return w.sim.contract("MNQ").id
+
+
+async def test_orders_when_all_is_well_are_accepted_and_take_effect() -> None:
+    async with world(timings=QUIET) as w:
+        trader = w.sim.trader(101)
+        trader.buy("MNQ", 3)
+        stop = trader.sell("MNQ", 3, kind="stop", stop=24_000)
+        assert (await w.gateways.reduce_position(101, mnq(w), 1)).kind is AnswerKind.ACCEPTED
+        assert w.sim.net(101, "MNQ") == 2
+        assert (await w.gateways.modify_stop(101, stop, price_to_nanos(24_500.25))).kind is AnswerKind.ACCEPTED
+        assert [o.stop_price for o in (await w.gateways.read_orders(101)).orders] == [price_to_nanos("24500.25")]
+        assert (await w.gateways.cancel_order(101, stop)).kind is AnswerKind.ACCEPTED
+        assert w.sim.working_orders(101) == []
+        assert (await w.gateways.close_position(101, mnq(w))).kind is AnswerKind.ACCEPTED
+        assert w.sim.net(101, "MNQ") == 0
+
+
+async def test_close_when_second_account_of_a_login_names_that_account() -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).buy("MNQ", 1)
+        w.sim.trader(102).buy("MNQ", 1)
+        assert (await w.gateways.close_position(102, mnq(w))).kind is AnswerKind.ACCEPTED
+        assert (w.sim.net(101, "MNQ"), w.sim.net(102, "MNQ")) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("effect", "kind", "held"),
+    [
+        (fx.HttpStatus(500), AnswerKind.UNCERTAIN, 2),
+        (fx.HttpStatus(503, after_effect=True), AnswerKind.UNCERTAIN, 0),
+        (fx.HttpStatus(400), AnswerKind.REFUSED, 2),
+        (fx.HttpStatus(403), AnswerKind.REFUSED, 2),
+        (fx.HttpStatus(429), AnswerKind.NOT_SENT, 2),
+        (fx.HttpStatus(401), AnswerKind.NOT_SENT, 2),
+        (fx.Html(), AnswerKind.UNCERTAIN, 2),
+        (fx.Html(after_effect=True), AnswerKind.UNCERTAIN, 0),
+        (fx.Reset(), AnswerKind.UNCERTAIN, 2),
+        (fx.Reset(after_effect=True), AnswerKind.UNCERTAIN, 0),
+        (fx.Hang(after_effect=True), AnswerKind.UNCERTAIN, 0),
+        (fx.NoEffect(), AnswerKind.ACCEPTED, 2),
+        (fx.Pending(None), AnswerKind.UNCERTAIN, 2),
+        (fx.Refuse(code=7), AnswerKind.UNCERTAIN, 2),
+        (fx.Refuse(code=2), AnswerKind.REFUSED, 2),
+        (fx.Refuse(code=5, message=None), AnswerKind.REFUSED, 2),
+        (fx.Patch({"success": None}), AnswerKind.UNCERTAIN, 0),
+    ],
+)
+async def test_close_when_faulty_is_answered_by_what_is_known(effect: fx.Effect, kind: AnswerKind, held: int) -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).buy("MNQ", 2)
+        w.sim.faults.add(effect, path=CLOSE, count=1)
+        answer = await w.gateways.close_position(101, mnq(w))
+        assert (answer.kind, w.sim.net(101, "MNQ")) == (kind, held)
+        assert w.count(CLOSE) == 1
+
+
+async def test_close_when_429_tells_the_gateways_pause_and_keeps_it() -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).buy("MNQ", 2)
+        w.sim.faults.add(fx.HttpStatus(429, retry_after=7), path=CLOSE, count=1)
+        answer = await w.gateways.close_position(101, mnq(w))
+        assert answer.retry_after == 7
+        again = await w.gateways.close_position(101, mnq(w))
+        assert again.kind is AnswerKind.NOT_SENT
+        assert 6 < again.retry_after <= 7
+        assert w.count(CLOSE) == 1
+
+
+async def test_close_when_token_is_revoked_renews_it_before_answering() -> None:
+    async with world(timings=replace(QUIET, relogin_min=0.0)) as w:
+        w.sim.trader(101).buy("MNQ", 2)
+        w.sim.revoke_tokens("trader1")
+        assert (await w.gateways.close_position(101, mnq(w))).kind is AnswerKind.NOT_SENT
+        assert (await w.gateways.close_position(101, mnq(w))).kind is AnswerKind.ACCEPTED
+        assert w.sim.net(101, "MNQ") == 0
+
+
+async def test_close_when_gateway_is_gone_is_not_sent() -> None:
+    async with world(timings=QUIET) as w:
+        await w.sim.stop()
+        await w.gateways.close_position(101, mnq(w))  # a kept connection may fail in an uncertain way, once
+        answer = await w.gateways.close_position(101, mnq(w))
+        assert answer.kind is AnswerKind.NOT_SENT
+
+
+async def test_close_when_answer_hangs_is_bounded() -> None:
+    async with world(timings=replace(QUIET, mutation=0.3)) as w:
+        w.sim.faults.add(fx.Hang(), path=CLOSE, count=1)
+        answer = await w.gateways.close_position(101, mnq(w))
+        assert (answer.kind, answer.message) == (AnswerKind.UNCERTAIN, "no answer within 0.3 s")
+
+
+async def test_order_when_account_is_unknown_is_not_sent() -> None:
+    async with world(timings=QUIET) as w:
+        assert (await w.gateways.close_position(999, mnq(w))).kind is AnswerKind.NOT_SENT
+        assert (await w.gateways.reduce_position(101, mnq(w), 0)).kind is AnswerKind.REFUSED
+        with pytest.raises(GatewayError, match="999"):
+            await w.gateways.read_positions(999)
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        fx.HttpStatus(500),
+        fx.HttpStatus(404),
+        fx.HttpStatus(429, retry_after=3),
+        fx.Html(),
+        fx.Reset(),
+        fx.Refuse(code=1),
+        fx.Patch({"positions": None}),
+        fx.Patch({"success": False}),
+        fx.Patch({"success": "yes"}),
+        fx.Patch({"positions": [{"contractId": "X", "type": 1}]}),
+        fx.Patch({"positions": ["?"]}),
+        fx.Patch({"positions": [{"accountId": 5, "contractId": "X", "type": 1, "size": 1}]}),
+    ],
+)
+async def test_read_when_faulty_raises_and_is_never_flat(effect: fx.Effect) -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.faults.add(effect, path="Position/searchOpen", count=1)
+        with pytest.raises(GatewayError):
+            await w.gateways.read_positions(101)
+
+
+async def test_read_when_429_says_how_long_to_wait() -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.faults.add(fx.HttpStatus(429, retry_after=3), path="Position/searchOpen", count=1)
+        with pytest.raises(GatewayError) as caught:
+            await w.gateways.read_positions(101)
+        assert caught.value.retry_after == 3
+
+
+async def test_read_when_token_is_revoked_logs_in_and_reads() -> None:
+    async with world(timings=replace(QUIET, relogin_min=0.0)) as w:
+        w.sim.trader(101).buy("MNQ", 2)
+        w.sim.revoke_tokens("trader1")
+        assert [p.size for p in (await w.gateways.read_positions(101)).positions] == [2]
+
+
+async def test_positions_when_a_known_one_is_garbled_keeps_it_as_it_was() -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).sell("MNQ", 2)
+        await eventually(lambda: w.gateways._sessions["trader1"].monitored[101].mirror.positions)
+        patch = {"positions": [{"accountId": 101, "contractId": mnq(w), "type": 0, "size": 2}]}
+        w.sim.faults.add(fx.Patch(patch), path="Position/searchOpen", count=1)
+        assert [p.size for p in (await w.gateways.read_positions(101)).positions] == [-2]
+        assert w.alerted("cannot be understood")
+
+
+async def test_orders_when_bracket_legs_are_suspended_are_read_too() -> None:
+    from daemon.simulator import Brackets
+
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).buy("MNQ", 1, kind="limit", limit=20_000, brackets=Brackets(stop_loss=40, take_profit=40))
+        statuses = sorted(o.status for o in (await w.gateways.read_orders(101)).orders)
+        assert statuses == sorted(int(o.status) for o in w.sim.working_orders(101))
+        assert 8 in statuses
+
+
+async def test_orders_when_the_query_is_missing_falls_back_and_says_so() -> None:
+    async with world(timings=QUIET, started=False) as w:
+        w.sim.faults.add(fx.HttpStatus(404), path="Order/v2/query")
+        await w.gateways.start()
+        w.sim.trader(101).buy("MNQ", 1, kind="limit", limit=20_000)
+        assert len((await w.gateways.read_orders(101)).orders) == 1
+        assert w.alerted("suspended bracket orders cannot be seen")
+
+
+async def test_orders_when_more_than_a_page_are_all_read() -> None:
+    async with world(timings=QUIET) as w:
+        for _ in range(520):
+            w.sim.trader(101).buy("MNQ", 1, kind="limit", limit=20_000)
+        assert len((await w.gateways.read_orders(101)).orders) == 520
+
+
+async def test_trades_when_more_than_a_hundred_are_all_read() -> None:
+    async with world(timings=QUIET) as w:
+        for _ in range(150):
+            w.sim.inject_trade(101, "MNQ", -1, 0.37, commissions=0.5)
+        snapshot = await w.gateways.read_trades(101, w.clock.now() - 3_600_000_000)
+        assert len(snapshot.trades) == 150
+        assert {(t.pnl, t.fees) for t in snapshot.trades} == {(-1_000_000, 870_000)}
