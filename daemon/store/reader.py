@@ -23,11 +23,14 @@ _ACTIONS = tuple(str(kind) for kind in ActionKind)
 def rows(
     connection: sqlite3.Connection, table: str, where: str = "", parameters: Sequence[Any] = (), order: str = ""
 ) -> Iterable[Row]:
-    """Rows of a table with Python values."""
+    """Rows of a table with Python values; unreadable ones are left out (lockouts are checked when opening)."""
     statements = STATEMENTS[table]
     sql = statements.select + (f" WHERE {where}" if where else "") + (f" ORDER BY {order}" if order else "")
     for values in connection.execute(sql, parameters):
-        yield statements.read(statements.columns, values)
+        try:
+            yield statements.read(statements.columns, values)
+        except (ValueError, TypeError):
+            continue
 
 
 def open_actions(connection: sqlite3.Connection) -> list[Row]:

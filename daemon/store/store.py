@@ -80,7 +80,14 @@ class Store:
         if path.is_dir():
             raise StoreError(f"The database {path} is a folder: move that folder away.")
         salvaged = None
-        reason = damage(path) if path.exists() and path.stat().st_size else "it is missing"
+        reason: str | None = "it is missing"
+        if path.exists() and path.stat().st_size:
+            reason = damage(path)
+            if reason is None:
+                make_private(path)
+                cls._migrate(path)
+                if not recovery.read_lockouts(path).complete:
+                    reason = "a lockout in it cannot be read"
         if reason is not None:
             if path.exists() or recovery.has_traces(path, public):
                 salvaged = recovery.salvage(path, public)
@@ -90,12 +97,6 @@ class Store:
                 doubt = "; it is not certain that this is all of them" if salvaged.unknown else ""
                 on_alert(f"The database {path} could not be used ({reason}); a new one is made, {where}{doubt}.")
             recovery.build(path, salvaged.lockouts if salvaged else [], unknown=bool(salvaged and salvaged.unknown))
-        else:
-            make_private(path)
-            if (found := stored_revision(path)) != SCHEMA_REVISION:
-                if found is not None:
-                    back_up(path, path.parent / "backups", datetime.now(UTC), label=f"before-{SCHEMA_REVISION}")
-                migrate(path)
         connection = connect(path)
         try:
             for row in recovery.adopt_missing(connection, public):
@@ -110,6 +111,16 @@ class Store:
         if salvaged is not None:
             store.salvaged_from = salvaged.source
         return store
+
+    @staticmethod
+    def _migrate(path: Path) -> None:
+        found = stored_revision(path)
+        if found == SCHEMA_REVISION:
+            return
+        if found is not None:
+            # The time is part of a name only; nothing is decided by it.
+            back_up(path, path.parent / "backups", datetime.now(UTC), label=f"before-{SCHEMA_REVISION}")
+        migrate(path)
 
     def load(self, since: int) -> SavedState:
         """Everything stored; trades, ended lockouts and daily P&L since a time (microseconds UTC). Blocks.
