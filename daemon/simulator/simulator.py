@@ -178,9 +178,8 @@ class Simulator:
             self._hubs.publish(Event(event.kind, topic, event.account_id, event.symbol, [event.payload], event.closed))
 
     def _fault_hit(self, fault: Fault) -> None:
-        self.log.write(
-            self.clock.now(), "fault", {"effect": fault.effect.name, "hits": fault.hits, "label": fault.label}
-        )
+        at = self.clock.now() if self.schedule.current is None else self.schedule.current
+        self.log.write(at, "fault", {"effect": fault.effect.name, "hits": fault.hits, "label": fault.label})
 
     def _fill_plan(self, order: Order) -> FillPlan:
         if self.faults.any("fill"):
