@@ -34,10 +34,10 @@ class PlaceLimits:
     """`places`: connections at most. `seats_per_second`: of seats beyond `places - lobby`; `seat_burst` at once."""
 
     places: int = 32
-    lobby: int = 8
-    young: int = 8
-    seat_burst: float = 16.0
-    seats_per_second: float = 8.0
+    lobby: int = 6
+    young: int = 16
+    seat_burst: float = 8.0
+    seats_per_second: float = 4.0
 
     def __post_init__(self) -> None:
         if not 0 < self.lobby < self.places or self.young < 1:

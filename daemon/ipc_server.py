@@ -8,6 +8,7 @@ client sends stops the daemon. Everything runs in the thread of the event loop t
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,6 +21,7 @@ from daemon.ipc_broadcast import DEFAULT_INTERVALS, Broadcaster
 from daemon.ipc_listener import Listening, bind_loopback, loopback_address
 from daemon.ipc_sessions import (
     AlertKind,
+    CallBucket,
     CallContext,
     IpcAlert,
     IpcLimits,
@@ -103,6 +105,7 @@ class IpcServer:
         self._judging_admins: deque[Session] = deque()
         self._turn_timer: asyncio.TimerHandle | None = None
         self._in_turn = False
+        self._all_calls = CallBucket(self.limits.all_calls, monotonic())
         self._flush_timer: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._alerted_at: dict[AlertKind, float] = {}
@@ -118,7 +121,11 @@ class IpcServer:
         """
         self._loop = asyncio.get_running_loop()
         listener, note = bind_loopback(self._host, self._port)
-        self._server = await self._loop.create_server(self._new_session, sock=listener, backlog=1024)
+        self._server = await self._loop.create_server(self._new_session, sock=listener, backlog=_ACCEPTED_AT_ONCE)
+        if sys.platform != "win32":
+            # asyncio takes one number for two things: how many connections it accepts before it looks at anything else,
+            # and how many the kernel keeps waiting. The first must be small, the second large.
+            listener.listen(_WAITING_IN_KERNEL)
         host, port = listener.getsockname()[:2]
         self._sweep_timer = self._loop.call_later(self.limits.sweep_seconds, self._sweep)
         if note is not None:
@@ -284,7 +291,14 @@ class IpcServer:
             while self._judging_admins or self._judging:
                 queue = self._judging_admins or self._judging
                 session = queue.popleft()
-                self._judge_one(session)
+                if session.calls_in_flight >= self.limits.calls_in_flight:
+                    session.parked = True  # until one of its calls ends
+                    continue
+                try:
+                    self._judge_one(session)
+                except Exception as error:  # noqa: BLE001 - one connection's line must not stop the others'
+                    self._handler_failed("of a line", error)
+                    session.drop()
                 if session.connection.backlog and not session.closed:
                     queue.append(session)
                 else:
@@ -333,13 +347,10 @@ class IpcServer:
 
     def _refusal(self, session: Session, call: Call) -> RpcError | None:
         now = self._monotonic()
-        wait = session.calls.take(now)
-        if wait > 0.0:
+        if self._all_calls.take(now) > 0.0 and (wait := session.calls.take(now)) > 0.0:
             return _busy("This connection calls too often", wait)
         if not self._admission.request(session.number, now):
             return _busy("Too many programs want a place at once", 1.0 / self.limits.places.seats_per_second)
-        if session.calls_in_flight >= self.limits.calls_in_flight:
-            return _busy("Too many calls of this connection are running", 0.1)
         if len(self._calls) >= self.limits.all_calls_in_flight and not call.signed:
             return _busy("Too many calls are running", 0.1)
         if call.method.second_factor and not self._second_factor_ok(session):
@@ -367,6 +378,9 @@ class IpcServer:
                 session.send(line)
         finally:
             session.calls_in_flight -= 1
+            if session.parked and not session.closed:
+                session.parked = False
+                self.lines_came(session)
             session.settled()
 
     def _handler_failed(self, name: str, error: Exception) -> RpcError:
@@ -493,6 +507,8 @@ class IpcServer:
             logger.opt(exception=error).error("An alert of the socket could not be handed on.")
 
 
+_ACCEPTED_AT_ONCE = 16
+_WAITING_IN_KERNEL = 1024
 _BUILT_IN = frozenset({"unsubscribe", "auth_begin", "auth_finish", "auth_second_factor", "auth_end"})
 
 

@@ -35,6 +35,9 @@ class IpcLimits:
 
     `max_unsent`: a client that lets more than this pile up is dropped (one answer of a full line may come on top).
     `max_backlog`: of what has come and has not been judged; then reading pauses.
+    `all_calls` is for all connections together; only when it is used up does each one's own rate count: one busy script
+    is served quickly, and a crowd of them does not take from the tray what is its own.
+    `calls_in_flight`: of one connection; its further lines wait. `all_calls_in_flight`: then only admins are served.
     `turn_seconds`, `turn_share`: judging lines stops after so long, then pauses so that it takes at most that share of
     the daemon's time. `held_events`: kept back while a subscriber's snapshot is being made.
     """
@@ -45,6 +48,7 @@ class IpcLimits:
     stalled_seconds: float = 5.0
     admin_idle_seconds: float = 900.0
     max_unsent: int = 512 * 1024
+    all_calls: CallRate = CallRate(1000.0, 500.0)
     calls: CallRate = CallRate(100.0, 20.0)
     admin_calls: CallRate = CallRate(400.0, 100.0)
     calls_in_flight: int = 8
@@ -138,6 +142,7 @@ class Session(asyncio.Protocol):
         self.topics: dict[str, None] = {}
         self.second_factor_given = False
         self.calls_in_flight = 0
+        self.parked = False
         self.subscribing = asyncio.Lock()
         self._server = server
         self._monotonic = monotonic

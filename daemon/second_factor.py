@@ -47,7 +47,7 @@ class SecondFactorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Shown once: the secret for the authenticator, as text and as an otpauth:// address for a QR code, and the codes."""
+    """Shown once: the secret for the authenticator, as text and as an otpauth:// address for a QR code, and codes."""
 
     secret: str
     uri: str
