@@ -73,11 +73,13 @@ class Gateways:
         deliver: Callable[[Event], None],
         on_alert: Callable[[str, str], None],
         day_start: Callable[[int], int],
+        *,
         contracts: Iterable[Contract] = (),
         require_loopback: bool = False,
         timings: Timings | None = None,
         random: Random | None = None,
     ) -> None:
+        check_addresses(config, require_loopback=require_loopback)
         self._config = config
         self._credentials = credentials
         self._clock = clock
@@ -101,7 +103,6 @@ class Gateways:
             clock.monotonic,
             self._timings,
         )
-        check_addresses(config, require_loopback=require_loopback)
 
     # --- life
     # -----------------------------------------------------------------------------------------------------------

@@ -24,9 +24,7 @@ async def heals(w: World, break_it: Callable[[], object], within: float) -> None
 
     def read() -> bool:
         return any(
-            isinstance(e, PositionsSnapshot)
-            and e.account_id == 101
-            and [p.size for p in e.positions] == [held]
+            isinstance(e, PositionsSnapshot) and e.account_id == 101 and [p.size for p in e.positions] == [held]
             for e in w.events[seen:]
         )
 

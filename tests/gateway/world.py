@@ -157,7 +157,5 @@ async def world(*args: Any, started: bool = True, **kwargs: Any) -> Any:
 
 def logins(*numbers: int, accounts: int = 2) -> SimulatorConfig:
     """A simulator's configuration with that many accounts for each login: 101, 102 of trader1, 201 … of trader2."""
-    made = [
-        Login(f"trader{n}", f"key-{n}", [Account(n * 100 + i) for i in range(1, accounts + 1)]) for n in numbers
-    ]
+    made = [Login(f"trader{n}", f"key-{n}", [Account(n * 100 + i) for i in range(1, accounts + 1)]) for n in numbers]
     return SimulatorConfig(logins=made, rate_limit=None, ping_interval=0.3)
