@@ -71,8 +71,8 @@ class SimulatorConfig:
     fees: dict[str, Number] = field(default_factory=dict)
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     log_lines: int = 200_000
-    request_lines: int = 100_000
-    frame_lines: int = 100_000
+    request_lines: int = 20_000
+    frame_lines: int = 20_000
     ping_interval: float = 15.0
     client_timeout: float = 30.0
     host: str = "127.0.0.1"

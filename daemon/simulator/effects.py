@@ -322,5 +322,9 @@ class RejectLate(Effect):
     message: str = "Rejected by the exchange."
 
 
-# With slots a dataclass is made twice; the later class of a name is the real one.
-EFFECTS: dict[str, type[Effect]] = {cls.name: cls for cls in Effect.__subclasses__()}
+EFFECTS: dict[str, type[Effect]] = {
+    kind.name: kind
+    for kind in list(globals().values())
+    if isinstance(kind, type) and issubclass(kind, Effect) and kind is not Effect
+}
+"""Every effect by the name that scripts and the control API use."""

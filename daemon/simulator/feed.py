@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from daemon.simulator.clock import SECOND, SimClock
 from daemon.simulator.config import SimulatorConfig
+from daemon.simulator.connection import HubConnection
 from daemon.simulator.contracts import Contract, Number
 from daemon.simulator.eventlog import EventLog
 from daemon.simulator.exchange import Exchange
-from daemon.simulator.hubs import Event, HubConnection, Hubs
+from daemon.simulator.hubs import Event, Hubs
 from daemon.simulator.market import Book, RandomWalk
 from daemon.simulator.schedule import Schedule
 

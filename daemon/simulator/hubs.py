@@ -13,7 +13,6 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter_ns
 from typing import Any
 
 import orjson
@@ -23,11 +22,10 @@ from daemon.simulator import effects as fx
 from daemon.simulator.auth import LoginState
 from daemon.simulator.clock import SimClock
 from daemon.simulator.config import SimulatorConfig
+from daemon.simulator.connection import SEPARATOR, HubConnection, Topic
 from daemon.simulator.faults import Fault, FaultBox
 from daemon.simulator.records import SentFrame
-from daemon.simulator.tcp import reset
 
-SEPARATOR = b"\x1e"
 PING = b'{"type":6}' + SEPARATOR
 TARGETS = {
     "account": "GatewayUserAccount",
@@ -42,8 +40,6 @@ METHODS = {
     "user": {"Accounts": "account", "Orders": "order", "Positions": "position", "Trades": "trade"},
     "market": {"ContractQuotes": "quote", "ContractTrades": "market_trade", "ContractMarketDepth": "depth"},
 }
-Topic = tuple[str, object]
-"""(kind, account id or contract id); ("account", None) for SubscribeAccounts, which names no account."""
 
 
 def frame(target: str, arguments: list[Any], **extra: Any) -> bytes:
@@ -61,64 +57,6 @@ class Event:
     symbol: str
     arguments: list[Any]
     closed: bool = False
-
-
-class HubConnection:
-    """One live WebSocket. Messages are written in the order of `send`, at once when the socket is free."""
-
-    def __init__(self, number: int, hub: str, login: LoginState, record: Callable[[SentFrame], None]) -> None:
-        self.number = number
-        self.hub = hub
-        self.login = login
-        self.topics: set[Topic] = set()
-        self.ready = False
-        self.heard = asyncio.get_running_loop().time()
-        self.ws = web.WebSocketResponse(autoping=False, compress=False, timeout=1.0)
-        self.request: web.BaseRequest | None = None
-        self._queue: deque[tuple[bytes, str, object]] = deque()
-        self._writing = False
-        self._record = record
-        self._held: tuple[bytes, str, object] | None = None
-
-    def send(self, data: bytes, kind: str = "control", key: object = None) -> None:
-        """Write a message, or queue it behind those being written."""
-        self._queue.append((data, kind, key))
-        if self._held is not None:
-            self._queue.append(self._held)
-            self._held = None
-        if not self._writing:
-            self._writing = True
-            # Eager: as long as the socket takes it, the frame is out before this returns.
-            asyncio.Task(self._drain(), loop=asyncio.get_running_loop(), eager_start=True)
-
-    def hold(self, data: bytes, kind: str, key: object) -> None:
-        """Keep a message back until the next one has been written."""
-        self._held = (data, kind, key)
-
-    async def _drain(self) -> None:
-        try:
-            while self._queue:
-                data, kind, key = self._queue.popleft()
-                sent = perf_counter_ns()
-                await self.ws.send_frame(data, WSMsgType.TEXT)
-                if kind != "control":
-                    self._record(SentFrame(sent, self.number, self.hub, self.login.username, kind, key, len(data)))
-        except (ConnectionError, RuntimeError):
-            self._queue.clear()
-        finally:
-            self._writing = False
-
-    def cut(self) -> None:
-        """End the TCP connection without any goodbye (the client sees close code 1006)."""
-        if self.request is not None:
-            reset(self.request)
-
-    async def close(self, code: int) -> None:
-        """Close with a code; 1006 cannot be sent and cuts the connection."""
-        if code == 1006:
-            self.cut()
-        elif not self.ws.closed:
-            await self.ws.close(code=code)
 
 
 class Hubs:

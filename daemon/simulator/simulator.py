@@ -16,6 +16,7 @@ from daemon.simulator.auth import LoginState, RequestLimit, Sessions
 from daemon.simulator.broker import Broker, BrokerEvent
 from daemon.simulator.clock import SECOND, SimClock
 from daemon.simulator.config import Account, Login, SimulatorConfig
+from daemon.simulator.connection import HubConnection, Topic
 from daemon.simulator.contracts import Contract, ContractTable, Number, micro_dollars
 from daemon.simulator.control import Control
 from daemon.simulator.endpoints import Endpoints
@@ -23,7 +24,7 @@ from daemon.simulator.eventlog import EventLog
 from daemon.simulator.exchange import FillPlan
 from daemon.simulator.faults import Fault, FaultBox
 from daemon.simulator.feed import MarketFeed
-from daemon.simulator.hubs import Event, HubConnection, Hubs, Topic
+from daemon.simulator.hubs import Event, Hubs
 from daemon.simulator.ledger import HalfTurn, Holding, SimAccount
 from daemon.simulator.orders import Order
 from daemon.simulator.records import RequestRecord, SentFrame

@@ -8,7 +8,7 @@ import json
 import aiohttp
 import pytest
 
-from daemon.simulator import Simulator, effects
+from daemon.simulator import Simulator, connection, effects
 
 from .wire import HELLO, SEPARATOR, Wire, eventually, of
 
@@ -289,6 +289,17 @@ async def test_raw_frames_and_gateway_logout(sim: Simulator, wire: Wire) -> None
     assert sim.gateway_logout("trader1") == 1
     assert sim.send_raw(b'{"type":1,"target":"A","arguments":[]}\x1e{"type":6}\x1e', hub="user") == 1
     assert [m.get("target") for m in await hub.drain()] == ["GatewayLogout", "A", None]
+
+
+async def test_client_that_does_not_read_is_cut_off(
+    sim: Simulator, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "QUEUE_LIMIT", 5)
+    hub = await wire.connect("user")
+    for _ in range(60):
+        sim.send_raw(b"x" * 2**20)
+    assert await hub.close_code() == 1006
+    await eventually(lambda: not sim.connections("user"))
 
 
 async def test_stop_cuts_everything_quickly(sim: Simulator, wire: Wire) -> None:
