@@ -23,11 +23,11 @@ from daemon.gateway.status import LoginState
 from daemon.simulator import Account, Login, SimulatorConfig
 from daemon.simulator import effects as fx
 from shared.config import AccountsConfig
-from tests.gateway.world import DAY, FAST, QUIET, eventually, logins, world
+from tests.gateway.world import DAY, FAST, QUIET, World, eventually, logins, world
 
 
-def state(w: object, name: str = "trader1") -> LoginState:
-    return next(s.state for s in w.gateways.status().logins if s.username == name)  # type: ignore[attr-defined]
+def state(w: World, name: str = "trader1") -> LoginState:
+    return next(s.state for s in w.gateways.status().logins if s.username == name)
 
 
 async def test_start_when_all_is_well_tells_accounts_contracts_then_snapshots() -> None:
@@ -181,7 +181,7 @@ async def test_token_when_nearly_expired_is_refreshed_and_hubs_take_the_new_one(
     async with world(config, timings=QUIET) as w:
         for _ in range(2):
             number = w.sim.connections("user")[0].number
-            await eventually(lambda n=number: [c for c in w.sim.connections("user") if c.number > n], 4)
+            await eventually(lambda: any(c.number > number for c in w.sim.connections("user")), 4)  # noqa: B023
             await eventually(w.ready)
         assert w.count("Auth/validate") >= 2
         assert w.count("Auth/loginKey") == 1

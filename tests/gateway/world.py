@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import Random
@@ -122,9 +122,9 @@ class World:
             }
         )
 
-    def of[E: Event](self, kind: type[E], account_id: int | None = None) -> list[E]:
+    def of[E](self, kind: type[E], account_id: int | None = None) -> list[E]:
         """Events of a type so far, of one account if it is given."""
-        hits = [event for event in self.events if isinstance(event, kind)]
+        hits: list[E] = [event for event in self.events if isinstance(event, kind)]
         return hits if account_id is None else [e for e in hits if getattr(e, "account_id", None) == account_id]
 
     def count(self, path: str, start: int = 0) -> int:
@@ -141,7 +141,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(*args: Any, started: bool = True, **kwargs: Any) -> Any:
+async def world(*args: Any, started: bool = True, **kwargs: Any) -> AsyncIterator[World]:
     """A world that is started, and taken down afterwards."""
     made = World(*args, **kwargs)
     await made.sim.start()

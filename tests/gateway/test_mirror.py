@@ -1,0 +1,71 @@
+"""A frozen stream is told from a quiet one, a late one and one that never tells of stops."""
+
+from __future__ import annotations
+
+from daemon.core.events import OrderRecord, PositionRecord
+from daemon.gateway.mirror import AccountMirror
+
+
+def position(size: int, contract: str = "MNQ") -> PositionRecord:
+    return PositionRecord(contract, size, 0)
+
+
+def order(order_id: int, kind: int = 1, status: int = 1) -> OrderRecord:
+    return OrderRecord(order_id, "MNQ", status, kind, 0, 1)
+
+
+def test_positions_when_first_read_are_no_surprise() -> None:
+    assert AccountMirror().read_positions([position(2)], 10) == []
+
+
+def test_positions_when_read_as_pushed_are_no_surprise() -> None:
+    mirror = AccountMirror()
+    mirror.read_positions([], 0)
+    mirror.push_position(position(2), 5)
+    assert mirror.read_positions([position(2)], 10) == []
+    mirror.push_position(position(0), 15)
+    assert mirror.read_positions([], 20) == []
+
+
+def test_positions_when_read_otherwise_than_pushed_are_a_surprise_once() -> None:
+    mirror = AccountMirror()
+    mirror.read_positions([], 0)
+    assert [s.key for s in mirror.read_positions([position(2)], 10)] == ["MNQ"]
+    assert mirror.read_positions([position(2)], 20) == []
+    assert [s.key for s in mirror.read_positions([], 30)] == ["MNQ"]
+    assert mirror.positions == {}
+
+
+def test_positions_when_pushed_after_the_read_began_keep_the_push() -> None:
+    mirror = AccountMirror()
+    mirror.read_positions([], 0)
+    mirror.push_position(position(3), 12)
+    assert mirror.read_positions([], 10) == []
+    assert mirror.positions["MNQ"].size == 3
+
+
+def test_surprise_when_pushed_late_is_known_as_pushed() -> None:
+    mirror = AccountMirror()
+    mirror.read_positions([], 0)
+    (surprise,) = mirror.read_positions([position(2)], 10)
+    assert not mirror.pushed_since(surprise.key, surprise.started_at)
+    mirror.push_position(position(2), 11)
+    assert mirror.pushed_since(surprise.key, surprise.started_at)
+
+
+def test_orders_when_a_stop_appears_unpushed_is_no_surprise_but_others_and_vanishing_are() -> None:
+    mirror = AccountMirror()
+    mirror.read_orders([], 0)
+    assert mirror.read_orders([order(1, kind=4)], 10) == []
+    assert [s.key for s in mirror.read_orders([order(1, kind=4), order(2)], 20)] == [2]
+    assert [s.key for s in mirror.read_orders([order(2)], 30)] == [1]
+    mirror.push_order(order(2, status=3), 40)
+    assert mirror.read_orders([], 50) == []
+
+
+def test_mirror_when_thousands_of_orders_pass_forgets_old_ones() -> None:
+    mirror = AccountMirror()
+    for number in range(5000):
+        mirror.push_order(order(number, status=2), number * 1_000_000)
+    mirror.read_orders([], 5_000_000_000)
+    assert len(mirror._pushed) < 700
