@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from daemon.config_errors import ConfigError, ConfigErrors, dotted, explain
-from daemon.config_writing import write_atomically
+from daemon.config_writing import Patch, PatchError, patch_text, write_atomically
 from daemon.config_yaml import Document, decode, read
 from shared.config import AccountsConfig, HolidayCalendar, RiskConfig, RulesConfig
 from shared.paths import Home, shipped
@@ -22,6 +22,8 @@ __all__ = [
     "load_holidays",
     "load_risk_config",
     "read_text",
+    "revise",
+    "rules_not_named",
     "write_templates",
 ]
 
@@ -69,6 +71,27 @@ def read_text(path: Path) -> str:
     if mistakes:
         raise ConfigErrors([ConfigError(str(path), found.line, "", found.message) for found in mistakes])
     return text
+
+
+def revise[T: BaseModel](
+    model: type[T], present: str, *, yaml: str | None = None, patch: Patch | None = None, file: str = "set_config"
+) -> tuple[str, T]:
+    """New text and configuration for a request that gives either a whole new text or a patch of the ``present`` one.
+
+    Comments stay (`config_writing.patch_text`). Nothing is written. Raises ConfigErrors with all that is wrong.
+    """
+    if (yaml is None) == (patch is None):
+        raise ConfigErrors([ConfigError(file, None, "", "must have either yaml or patch")])
+    if yaml is not None:
+        text, mistakes = decode(yaml.encode("utf-8", "surrogatepass"))
+        if mistakes:
+            raise ConfigErrors([ConfigError(file, found.line, "", found.message) for found in mistakes])
+        return text, _parse(model, text, file)
+    try:
+        text = patch_text(present, patch if patch is not None else {})
+    except PatchError as error:
+        raise ConfigErrors([ConfigError(file, None, "", str(error))]) from None
+    return text, _parse(model, text, file)
 
 
 def _load[T: BaseModel](model: type[T], source: Path | str, file: str) -> T:

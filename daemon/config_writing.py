@@ -18,6 +18,8 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 FILE_MODE = 0o600
 _REPLACE_ATTEMPTS = 20
+_PAUSE_S = 0.01
+_IS_WINDOWS = os.name == "nt"
 
 
 class PatchError(ValueError):
@@ -52,9 +54,9 @@ def _replace(source: Path, target: Path) -> None:
             source.replace(target)
         except PermissionError:
             # On Windows a reader (a scanner, an editor) can hold the file for a moment.
-            if os.name != "nt" or attempt == _REPLACE_ATTEMPTS - 1:
+            if not _IS_WINDOWS or attempt == _REPLACE_ATTEMPTS - 1:
                 raise
-            time.sleep(0.01)
+            time.sleep(_PAUSE_S)
         else:
             return
 

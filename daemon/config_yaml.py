@@ -204,6 +204,7 @@ _SYNTAX = (
     ("found unexpected end of stream", "opens a quote that is never closed; close it"),
     ("expected ',' or '}'", "opens a { that is not closed properly; check the commas and the closing }"),
     ("expected ',' or ']'", "opens a [ that is not closed properly; check the commas and the closing ]"),
+    ("expected the node content", "breaks off before a value; close all brackets and complete the entry"),
     ("expected <block end>", "is not indented like the lines before it; line the keys up"),
     ("found undefined alias", "uses a YAML alias (*), which is not supported; write the value out"),
     ("found character", "has a character that cannot begin a value; put the text in quotes"),

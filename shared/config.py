@@ -298,7 +298,7 @@ def _override_errors(
             own = _has_path(mappings, loc)
             if loc[0] in mappings and (own or loc not in known):
                 # An error between two keys, or at one that is inherited, is the override's: point at its rule.
-                place = loc if own or entry["type"] == "missing" else loc[:1]
+                place = loc if own or entry["type"] in {"missing", "one_action"} else loc[:1]
                 details.append(_detail(entry, ("accounts", str(number), "rules", *place)))
     return details
 
