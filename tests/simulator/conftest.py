@@ -21,4 +21,6 @@ async def sim() -> AsyncIterator[Simulator]:
 async def wire(sim: Simulator) -> AsyncIterator[Wire]:
     """trader1 (accounts 101 and 102), logged in."""
     async with aiohttp.ClientSession() as session:
-        yield await Wire(sim, session).login()
+        wire = await Wire(sim, session).login()
+        yield wire
+        await wire.close()

@@ -31,11 +31,17 @@ class Wire:
         self.sim = sim
         self.session = session
         self.token = ""
+        self._hubs: list[Hub] = []
 
     async def login(self, username: str = "trader1", key: str = "key-1") -> Wire:
         answer = await self.post("Auth/loginKey", userName=username, apiKey=key)
         self.token = answer["token"]
         return self
+
+    async def close(self) -> None:
+        """Close the hub connections."""
+        for hub in self._hubs:
+            await hub.ws.close()
 
     async def request(self, path: str, body: object = None, method: str = "POST") -> tuple[int, Any]:
         """(status, JSON or text) of a REST request."""
@@ -72,6 +78,7 @@ class Wire:
     async def upgrade(self, hub: str, connection_id: str, handshake: bool = True) -> Hub:
         url = f"ws://127.0.0.1:{self.sim.port}/hubs/{hub}?access_token={self.token}&id={connection_id}"
         connection = Hub(await self.session.ws_connect(url, autoping=False, max_msg_size=0))
+        self._hubs.append(connection)
         if handshake:
             await connection.ws.send_str(HELLO)
             assert await connection.receive() == {}
