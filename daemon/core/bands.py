@@ -1,7 +1,8 @@
 """Which quotes matter: price bands around the open positions, so that a quote inside its band touches no account.
 
 A rule names the unrealized P&L at which it must be judged (`Watch`); here that becomes a price. Per contract the tightest
-band of all holders counts. The cost of a quote inside it is the same for one account as for twenty.
+band of all holders counts: the cost of a quote inside it is the same for one account as for twenty, and a quote outside
+touches only the accounts whose own band it leaves.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ class Band:
     ask_low: int = NEVER_LOW
     ask_high: int = NEVER_HIGH
 
+    def holds(self, bid: int, ask: int) -> bool:
+        """Whether prices (0 = none) lie inside."""
+        return self.bid_low < bid < self.bid_high and self.ask_low < ask < self.ask_high
+
     def take_in(self, position: Position, contract: Contract, watch: Watch) -> None:
         """Narrow the band to what a rule wants to see of a position."""
         low, high = prices_for(position, contract, watch)
@@ -34,6 +39,63 @@ class Band:
         else:
             self.ask_low = max(self.ask_low, low)
             self.ask_high = min(self.ask_high, high)
+
+
+class Bands:
+    """The bands of every holder of every contract, and the tightest of each contract."""
+
+    __slots__ = ("_held", "_of", "_tightest")
+
+    def __init__(self) -> None:
+        self._of: dict[str, dict[int, Band]] = {}
+        self._tightest: dict[str, Band] = {}
+        self._held: dict[int, set[str]] = {}
+
+    def tightest(self, contract_id: str) -> Band | None:
+        """The band that no quote may leave unseen; None when nobody holds the contract."""
+        return self._tightest.get(contract_id)
+
+    def left_by(self, contract_id: str, bid: int, ask: int) -> list[int]:
+        """Accounts whose own band these prices leave, in the order of their ids."""
+        of = self._of.get(contract_id, {})
+        return sorted(account_id for account_id, band in of.items() if not band.holds(bid, ask))
+
+    def holders(self, contract_id: str) -> list[int]:
+        """Accounts that hold a contract, in the order of their ids."""
+        return sorted(self._of.get(contract_id, ()))
+
+    def contracts(self) -> set[str]:
+        """Contracts that any account holds."""
+        return set(self._of)
+
+    def set(self, account_id: int, bands: dict[str, Band]) -> None:
+        """Replace all bands of an account."""
+        before = self._held.get(account_id, set())
+        for contract_id in before - bands.keys():
+            of = self._of[contract_id]
+            del of[account_id]
+            if of:
+                self._tighten(contract_id)
+            else:
+                del self._of[contract_id], self._tightest[contract_id]
+        for contract_id, band in bands.items():
+            self._of.setdefault(contract_id, {})[account_id] = band
+            self._tighten(contract_id)
+        self._held[account_id] = set(bands)
+
+    def put(self, account_id: int, contract_id: str, band: Band) -> None:
+        """Replace the band of one contract that the account holds."""
+        self._of[contract_id][account_id] = band
+        self._tighten(contract_id)
+
+    def _tighten(self, contract_id: str) -> None:
+        bands = self._of[contract_id].values()
+        self._tightest[contract_id] = Band(
+            max(band.bid_low for band in bands),
+            min(band.bid_high for band in bands),
+            max(band.ask_low for band in bands),
+            min(band.ask_high for band in bands),
+        )
 
 
 def prices_for(position: Position, contract: Contract, watch: Watch) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from daemon.core import obligations
-from daemon.core.bands import Band
+from daemon.core.bands import Band, Bands
 from daemon.core.decisions import (
     Alert,
     DayChanged,
@@ -21,6 +21,7 @@ from daemon.core.decisions import (
     Lockout,
     Read,
     Remember,
+    Settle,
     Unlock,
     Warn,
 )
@@ -33,6 +34,7 @@ from daemon.core.events import (
     ContractSeen,
     Event,
     LockRequested,
+    MoveRefused,
     OrdersSnapshot,
     OrderUpdate,
     PositionsSnapshot,
@@ -58,13 +60,14 @@ from daemon.core.rule import (
     Trigger,
     Verdict,
     View,
+    next_level,
 )
 from daemon.core.rules import build_rules
 from daemon.core.sessions import Sessions
-from daemon.core.state import AccountState, Latch, Market
+from daemon.core.state import AccountState, Latch, Market, Position
 from daemon.core.units import SECOND_US
 from shared.config import HolidayCalendar, RiskConfig
-from shared.models import MANUAL_RULE_ID, RULE_BY_ID, LockoutKind
+from shared.models import MANUAL_RULE_ID, RULE_BY_ID, ActionResult, LockoutKind
 
 NEVER = 1 << 62
 STALE_QUOTE_US = 10 * SECOND_US
@@ -94,9 +97,7 @@ class Engine:
         self._next_action_id = next_action_id
         self._rules: dict[int, list[RuleState]] = {}
         self._by_trigger: dict[int, dict[Trigger, list[RuleState]]] = {}
-        self._bands: dict[str, Band] = {}
-        self._holders: dict[str, set[int]] = {}
-        self._held: dict[int, set[str]] = {}
+        self._bands = Bands()
         self._stale: set[str] = set()
         self._due = 0
         self._account_due: dict[int, int] = {}
@@ -115,6 +116,7 @@ class Engine:
             ConfigChanged: self._on_config,
             LockRequested: self._on_lock_requested,
             ClearRequested: self._on_clear_requested,
+            MoveRefused: self._on_move_refused,
         }
         self._use(config, calendar, no_reset_before)
 
@@ -193,24 +195,25 @@ class Engine:
         if at > self.now:
             self.now = self.view.now = at
         contract_id = event.contract_id
-        band = self._bands.get(contract_id)
-        if at < self._due:
-            if band is None:
-                return _NOTHING
-            book = market.books[contract_id]
-            if (
-                band.bid_low < (book.bid or book.last) < band.bid_high
-                and band.ask_low < (book.ask or book.last) < band.ask_high
-            ):
-                return _NOTHING
+        band = self._bands.tightest(contract_id)
+        book = market.books[contract_id]
+        bid, ask = book.bid or book.last, book.ask or book.last
+        inside = band is None or (band.bid_low < bid < band.bid_high and band.ask_low < ask < band.ask_high)
+        if inside and at < self._due:
+            return _NOTHING
         out: list[Decision] = []
         if self.now >= self._due:
             self._timers(out)
-        for account_id in sorted(self._holders.get(contract_id, ())):
-            account = self.accounts[account_id]
-            self._judge(account, (Trigger.QUOTES,), out)
-            self._conclude(account, out, bands=False)
-        self._set_band(contract_id)
+        if not inside:
+            for account_id in self._bands.left_by(contract_id, bid, ask):
+                account = self.accounts[account_id]
+                self._judge(account, (Trigger.QUOTES,), out)
+                quoting = self._by_trigger[account_id][Trigger.QUOTES]
+                together = any(state.rule.sums for state in quoting)
+                self._conclude(account, out, bands=together)
+                position = account.positions.get(contract_id)
+                if position is not None and not together:
+                    self._bands.put(account_id, contract_id, self._band(account, position, quoting))
         return out
 
     def _on_position(self, event: PositionUpdate, out: list[Decision]) -> None:
@@ -280,19 +283,17 @@ class Engine:
                     account.begin_gap(self.now)
 
     def _on_tick(self, event: Tick, out: list[Decision]) -> None:
-        for contract_id, holders in self._holders.items():
+        held = self._bands.contracts()
+        for contract_id in held:
             book = self.market.books.get(contract_id)
-            for account_id in holders:
-                since = max(book.at if book else 0, self.accounts[account_id].positions[contract_id].opened_at)
-                fresh = self.now - since <= STALE_QUOTE_US
-                if fresh:
-                    break
-            else:
-                if holders and contract_id not in self._stale:
-                    self._stale.add(contract_id)
-                    self._warn_stale(contract_id, out)
-                continue
-            self._stale.discard(contract_id)
+            quoted_at = book.at if book is not None else 0
+            opened = (self.accounts[holder].positions[contract_id] for holder in self._bands.holders(contract_id))
+            if self.now - max(quoted_at, *(position.opened_at for position in opened)) <= STALE_QUOTE_US:
+                self._stale.discard(contract_id)
+            elif contract_id not in self._stale:
+                self._stale.add(contract_id)
+                self._warn_stale(contract_id, out)
+        self._stale &= held
 
     def _on_config(self, event: ConfigChanged, out: list[Decision]) -> None:
         previous = self.days
@@ -325,6 +326,14 @@ class Engine:
             out.append(LockChanged(lockout))
             self._expire(account, out)
             self._touched(account, ALL_TRIGGERS, out)
+
+    def _on_move_refused(self, event: MoveRefused, out: list[Decision]) -> None:
+        account = self.account(event.account_id)
+        account.refused_moves[event.order_id] = (event.stop_price, self.now)
+        action = account.obligations.pop(event.order_id, None)
+        if action is not None:
+            out.append(Settle(action, ActionResult.FAILED, self.now))
+        self._touched(account, (Trigger.ORDERS,), out)
 
     # ---- time
 
@@ -369,8 +378,8 @@ class Engine:
         for state in self._by_trigger[account.account_id].get(Trigger.TIMER, ()):
             try:
                 at = state.rule.next_due(account, self.view)
-            except Exception:
-                continue  # reported when it is judged
+            except Exception:  # noqa: BLE001 - reported when it is judged
+                continue
             if at is not None:
                 due = min(due, max(at, self.now + 1))
         self._account_due[account.account_id] = due
@@ -430,7 +439,7 @@ class Engine:
             try:
                 verdicts = rule.judge(account, self.view)
                 percent = rule.percent(account, self.view)
-            except Exception as error:  # law 9: one broken rule stays one
+            except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
                 if not state.failed:
                     state.failed = True
                     text = (
@@ -571,7 +580,7 @@ class Engine:
                 state.warned = {level for level in levels if isinstance(level, int)}
 
     def _warn_stale(self, contract_id: str, out: list[Decision]) -> None:
-        for account_id in sorted(self._holders[contract_id]):
+        for account_id in self._bands.holders(contract_id):
             text = (
                 f"No quote for {self.market.symbol(contract_id)} for 10 s: unrealized P&L is not known and limits on it"
                 " cannot be judged."
@@ -581,38 +590,25 @@ class Engine:
     # ---- quotes
 
     def _set_bands(self, account: AccountState) -> None:
-        held = self._held.get(account.account_id, set())
-        now_held = set(account.positions)
-        if held or now_held:
-            for contract_id in held - now_held:
-                self._holders[contract_id].discard(account.account_id)
-            for contract_id in now_held - held:
-                self._holders.setdefault(contract_id, set()).add(account.account_id)
-            self._held[account.account_id] = now_held
-            for contract_id in held | now_held:
-                self._set_band(contract_id)
+        quoting = self._by_trigger[account.account_id][Trigger.QUOTES]
+        bands = {
+            contract_id: self._band(account, position, quoting) for contract_id, position in account.positions.items()
+        }
+        self._bands.set(account.account_id, bands)
 
-    def _set_band(self, contract_id: str) -> None:
-        holders = self._holders.get(contract_id)
-        if not holders:
-            self._bands.pop(contract_id, None)
-            self._holders.pop(contract_id, None)
-            self._stale.discard(contract_id)
-            return
-        contract = self.market.contracts.get(contract_id)
+    def _band(self, account: AccountState, position: Position, quoting: Sequence[RuleState]) -> Band:
         band = Band()
-        if contract is not None:
-            for account_id in holders:
-                account = self.accounts[account_id]
-                position = account.positions[contract_id]
-                for state in self._by_trigger[account_id][Trigger.QUOTES]:
-                    try:
-                        watch = state.rule.watch(account, position, self.view)
-                    except Exception:
-                        continue  # reported when it is judged
-                    if watch.loss_at is not None or watch.gain_at is not None:
-                        band.take_in(position, contract, watch)
-        self._bands[contract_id] = band
+        contract = self.market.contracts.get(position.contract_id)
+        if contract is None:
+            return band
+        for state in quoting:
+            try:
+                watch = state.rule.watch(account, position, self.view, next_level(state.warned))
+            except Exception:  # noqa: BLE001 - reported when it is judged
+                continue
+            if watch.loss_at is not None or watch.gain_at is not None:
+                band.take_in(position, contract, watch)
+        return band
 
     # ---- what others may ask
 
@@ -623,7 +619,7 @@ class Engine:
 
     def held_contracts(self) -> set[str]:
         """Contracts in which any account holds a position: the quotes that are needed."""
-        return {contract_id for contract_id, holders in self._holders.items() if holders}
+        return self._bands.contracts()
 
     def stale_contracts(self) -> set[str]:
         """Held contracts without a quote for 10 s."""
@@ -638,5 +634,5 @@ class Engine:
         self.view.now = self.now
         try:
             return state.rule.gauge(account, self.view)
-        except Exception:
-            return None  # reported when it is judged
+        except Exception:  # noqa: BLE001 - reported when it is judged
+            return None

@@ -247,6 +247,16 @@ class ClearRequested:
     by: str
 
 
+@dataclass(slots=True)
+class MoveRefused:
+    """The gateway would not move a stop to that price (nanos); the action is given up."""
+
+    at: int
+    account_id: int
+    order_id: int
+    stop_price: int
+
+
 Event = (
     Quote
     | OrderUpdate
@@ -263,6 +273,7 @@ Event = (
     | ConfigChanged
     | LockRequested
     | ClearRequested
+    | MoveRefused
 )
 
 

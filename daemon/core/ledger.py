@@ -59,6 +59,9 @@ class Ledger:
     closing_log: list[int] = field(default_factory=list)
     first_trade_at: int = 0
     last_trade_at: int = 0
+    _peak_net: int = 0
+    _peak_gross: int = 0
+    _peaks_known: bool = True
     _entry_times: list[tuple[int, int]] = field(default_factory=list)
     _earlier_entries: list[tuple[int, int]] = field(default_factory=list)
     _earlier_sum: tuple[int, int, int] | None = None
@@ -74,6 +77,8 @@ class Ledger:
         self.history.update(closed)
         self._earlier_sum = None
         self.first_trade_at = self.last_trade_at = 0
+        self._peak_net = self._peak_gross = 0
+        self._peaks_known = True
         self._entry_times = []
         self._earlier_entries = carried
         for trade in early.values():
@@ -93,8 +98,13 @@ class Ledger:
             if known.voided and not trade.voided:
                 return False  # a late copy of the trade as it was before it was voided
             self._count(known, -1)
+        in_order = known is None and trade.created_at >= self.last_trade_at
         self.trades[trade.trade_id] = trade
         self._count(trade, 1)
+        if not in_order:
+            self._peaks_known = False
+        self._peak_net = max(self._peak_net, self.net)
+        self._peak_gross = max(self._peak_gross, self.gross)
         if not self.first_trade_at or trade.created_at < self.first_trade_at:
             self.first_trade_at = trade.created_at
         self.last_trade_at = max(self.last_trade_at, trade.created_at)
@@ -112,6 +122,30 @@ class Ledger:
     def entries_from(self, at: int) -> list[tuple[int, int]]:
         """(time, order id) of the day's entries at or after a time, in the order of time."""
         return self._entry_times[bisect_left(self._entry_times, at, key=_time) :]
+
+    def peak(self, *, net: bool) -> int:
+        """Highest realized P&L of the day so far, never below 0, in the order of the trades' times."""
+        if not self._peaks_known:
+            sums, peaks = [0, 0], [0, 0]
+            for trade in sorted(self.trades.values(), key=lambda trade: (trade.created_at, trade.trade_id)):
+                if not trade.voided:
+                    sums[0] += (trade.pnl or 0) - trade.fees
+                    sums[1] += trade.pnl or 0
+                    peaks = [max(peak, total) for peak, total in zip(peaks, sums, strict=True)]
+            self._peak_net, self._peak_gross = peaks
+            self._peaks_known = True
+        return self._peak_net if net else self._peak_gross
+
+    def losing_streak(self, *, net: bool) -> list[ClosingOrder]:
+        """The closing orders since the last one that did not lose, latest first."""
+        streak = []
+        for closing in reversed(self.closings.values()):
+            if closing.fills <= 0:
+                continue
+            if (closing.net if net else closing.gross) >= 0:
+                break
+            streak.append(closing)
+        return streak
 
     def last_closing(self) -> ClosingOrder | None:
         """The closing order that filled last."""

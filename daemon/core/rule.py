@@ -181,6 +181,9 @@ class Rule:
     needs: ClassVar[frozenset[Trigger]] = frozenset()
     """Reads (POSITIONS, ORDERS, TRADES) that must have succeeded once before the rule can be judged."""
 
+    sums: ClassVar[bool] = False
+    """Whether the rule looks at all positions together, so that a quote of one moves what it must see of the others."""
+
     def __init__(self, config: Any) -> None:
         self.config = config
 
@@ -200,8 +203,8 @@ class Rule:
         """When the rule must be judged next though nothing happens."""
         return None
 
-    def watch(self, account: AccountState, position: Position, view: View) -> Watch:
-        """Which quotes of a position's contract the rule must see."""
+    def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
+        """Which quotes of a position's contract the rule must see, to notice `level` percent of its limit in time."""
         return NO_WATCH
 
 
@@ -216,6 +219,16 @@ def percent_of(value: int, limit: int) -> int:
 
 WARNING_LEVELS = (90, 75, 50)
 """Shares of a limit, in percent, at which a warning is given once a trading day."""
+
+
+def next_level(warned: set[int]) -> int:
+    """The next percentage of a limit to be told of: a warning not yet given, or 100."""
+    return next((level for level in reversed(WARNING_LEVELS) if level not in warned), 100)
+
+
+def share_of(limit: int, level: int) -> int:
+    """The P&L that is `level` percent of a limit, rounded away from zero: `percent_of` gives the level there first."""
+    return -(-limit * level // 100) if limit > 0 else limit * level // 100
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ Sizes are signed contracts, prices nanos, money micro-dollars, times microsecond
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,18 @@ class Market:
             return None
         return (price - position.average_price) * contract.tick_value * position.size, contract.tick_size
 
+    def unrealized_of(self, positions: Iterable[Position]) -> tuple[int, int]:
+        """Unrealized P&L of several positions together, exactly, as a fraction; those without a price count as 0."""
+        total, common = 0, 1
+        for position in positions:
+            parts = self.unrealized_exactly(position)
+            if parts is not None:
+                amount, scale = parts
+                total, common = (
+                    (total + amount, common) if scale == common else (total * scale + amount * common, common * scale)
+                )
+        return total, common
+
 
 @dataclass(slots=True)
 class AccountState:
@@ -175,6 +188,7 @@ class AccountState:
     order_latches: dict[int, Latch] = field(default_factory=dict)
     obligations: dict[str | int, Action] = field(default_factory=dict)
     causes: dict[tuple[str, str | None, str], int] = field(default_factory=dict)
+    refused_moves: dict[int, tuple[int, int]] = field(default_factory=dict)
     memory: dict[str, dict[str, object]] = field(default_factory=dict)
     unsaved_memory: set[str] = field(default_factory=set)
     _position_events: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,81 @@
+"""RULE-014: realized and open loss of the trading day together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon.core.rule import (
+    NO_WATCH,
+    NOTHING,
+    Gauge,
+    LockVerdict,
+    Rule,
+    Trigger,
+    Verdict,
+    View,
+    Watch,
+    percent_of,
+    share_of,
+)
+from daemon.core.state import AccountState, Position
+from daemon.core.units import dollars, money_to_micros
+from shared.config import DailyTotalLoss
+from shared.models import LockoutKind
+
+
+class DailyTotalLossRule(Rule):
+    """Breached when realized plus unrealized P&L is at or below the limit; locked until the next reset."""
+
+    rule_id = "RULE-014"
+    key = "daily_total_loss"
+    triggers = frozenset({Trigger.QUOTES, Trigger.POSITIONS, Trigger.TRADES})
+    needs = frozenset({Trigger.POSITIONS, Trigger.TRADES})
+    sums = True
+
+    config: DailyTotalLoss
+
+    def __init__(self, config: DailyTotalLoss) -> None:
+        super().__init__(config)
+        self._limit = money_to_micros(config.limit)
+
+    @staticmethod
+    def _total(account: AccountState, view: View) -> tuple[int, int]:
+        """Total P&L as a fraction of micro-dollars."""
+        amount, scale = view.market.unrealized_of(account.positions.values())
+        return amount + view.realized(account) * scale, scale
+
+    def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
+        """See `Rule.judge`."""
+        amount, scale = self._total(account, view)
+        if amount > self._limit * scale:
+            return NOTHING
+        total = amount // scale
+        realized = view.realized(account)
+        reason = (
+            f"Total loss of the day {dollars(total)} (realized {dollars(realized)}) reached the limit of"
+            f" {dollars(self._limit)}; locked until {view.until_text(view.day_end)}."
+        )
+        cause = f"{view.day_end} {realized} {self._limit} {sorted(account.positions)}"
+        return [LockVerdict(LockoutKind.HARD, cause, reason, view.day_end)]
+
+    def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
+        """Each position may lose its equal part of what is left before the total is looked at again."""
+        unrealized = view.market.unrealized(position)
+        if unrealized is None:
+            # Its first price must be seen.
+            return Watch(loss_at=1 << 60)
+        amount, scale = self._total(account, view)
+        slack = amount // scale - share_of(self._limit, level)
+        if slack <= 0:
+            return NO_WATCH if level == 100 else self.watch(account, position, view, 100)
+        return Watch(loss_at=unrealized - slack // len(account.positions))
+
+    def percent(self, account: AccountState, view: View) -> int | None:
+        """Share of the limit used."""
+        amount, scale = self._total(account, view)
+        return percent_of(-(-amount // scale), self._limit)
+
+    def gauge(self, account: AccountState, view: View) -> Gauge:
+        """Realized plus unrealized P&L."""
+        amount, scale = self._total(account, view)
+        return Gauge(dollars(amount // scale), dollars(self._limit), percent_of(amount // scale, self._limit))

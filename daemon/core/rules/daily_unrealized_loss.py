@@ -1,0 +1,66 @@
+"""RULE-004: open loss of one position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon.core.rule import NO_WATCH, Flatten, Gauge, Rule, Trigger, Verdict, View, Watch, percent_of, share_of
+from daemon.core.state import AccountState, Position
+from daemon.core.units import dollars, money_to_micros
+from shared.config import DailyUnrealizedLoss
+
+
+class DailyUnrealizedLossRule(Rule):
+    """Breached when one position's unrealized P&L is at or below the limit; that position alone is closed."""
+
+    rule_id = "RULE-004"
+    key = "daily_unrealized_loss"
+    triggers = frozenset({Trigger.QUOTES, Trigger.POSITIONS})
+
+    config: DailyUnrealizedLoss
+
+    def __init__(self, config: DailyUnrealizedLoss) -> None:
+        super().__init__(config)
+        self._limit = money_to_micros(config.limit)
+
+    def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
+        """See `Rule.judge`."""
+        verdicts: list[Verdict] = []
+        for position in account.positions.values():
+            parts = view.market.unrealized_exactly(position)
+            if parts is not None and parts[0] <= self._limit * parts[1]:
+                symbol = view.market.symbol(position.contract_id)
+                reason = (
+                    f"Open loss {dollars(parts[0] // parts[1])} in {symbol} reached the limit of"
+                    f" {dollars(self._limit)}; the position is closed."
+                )
+                verdicts.append(Flatten(position.contract_id, reason, cancel_orders=True))
+        return verdicts
+
+    def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
+        """See `Rule.watch`."""
+        if position.contract_id in account.latches:
+            return NO_WATCH
+        return Watch(loss_at=share_of(self._limit, level))
+
+    def _worst(self, account: AccountState, view: View) -> tuple[int, str] | None:
+        known = [
+            (unrealized, position.contract_id)
+            for position in account.positions.values()
+            if (unrealized := view.market.unrealized(position)) is not None
+        ]
+        return min(known, default=None)
+
+    def percent(self, account: AccountState, view: View) -> int | None:
+        """Share of the limit of the worst position."""
+        worst = self._worst(account, view)
+        return None if worst is None else percent_of(worst[0], self._limit)
+
+    def gauge(self, account: AccountState, view: View) -> Gauge:
+        """The worst position."""
+        worst = self._worst(account, view)
+        if worst is None:
+            return Gauge(dollars(0), dollars(self._limit), 0)
+        return Gauge(
+            dollars(worst[0]), dollars(self._limit), percent_of(worst[0], self._limit), view.market.symbol(worst[1])
+        )

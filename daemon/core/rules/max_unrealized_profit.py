@@ -1,0 +1,66 @@
+"""RULE-005: open profit of one position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon.core.rule import NO_WATCH, Flatten, Gauge, Rule, Trigger, Verdict, View, Watch, percent_of, share_of
+from daemon.core.state import AccountState, Position
+from daemon.core.units import dollars, money_to_micros
+from shared.config import MaxUnrealizedProfit
+
+
+class MaxUnrealizedProfitRule(Rule):
+    """Breached when one position's unrealized P&L is at or above the target; that position alone is closed."""
+
+    rule_id = "RULE-005"
+    key = "max_unrealized_profit"
+    triggers = frozenset({Trigger.QUOTES, Trigger.POSITIONS})
+
+    config: MaxUnrealizedProfit
+
+    def __init__(self, config: MaxUnrealizedProfit) -> None:
+        super().__init__(config)
+        self._target = money_to_micros(config.target)
+
+    def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
+        """See `Rule.judge`."""
+        verdicts: list[Verdict] = []
+        for position in account.positions.values():
+            parts = view.market.unrealized_exactly(position)
+            if parts is not None and parts[0] >= self._target * parts[1]:
+                symbol = view.market.symbol(position.contract_id)
+                reason = (
+                    f"Open profit {dollars(parts[0] // parts[1])} in {symbol} reached the target of"
+                    f" {dollars(self._target)}; the position is closed."
+                )
+                verdicts.append(Flatten(position.contract_id, reason, cancel_orders=True))
+        return verdicts
+
+    def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
+        """See `Rule.watch`."""
+        if position.contract_id in account.latches:
+            return NO_WATCH
+        return Watch(gain_at=share_of(self._target, level))
+
+    def _best(self, account: AccountState, view: View) -> tuple[int, str] | None:
+        known = [
+            (unrealized, position.contract_id)
+            for position in account.positions.values()
+            if (unrealized := view.market.unrealized(position)) is not None
+        ]
+        return max(known, default=None)
+
+    def percent(self, account: AccountState, view: View) -> int | None:
+        """Share of the target of the best position."""
+        best = self._best(account, view)
+        return None if best is None else percent_of(best[0], self._target)
+
+    def gauge(self, account: AccountState, view: View) -> Gauge:
+        """The best position."""
+        best = self._best(account, view)
+        if best is None:
+            return Gauge(dollars(0), dollars(self._target), 0)
+        return Gauge(
+            dollars(best[0]), dollars(self._target), percent_of(best[0], self._target), view.market.symbol(best[1])
+        )

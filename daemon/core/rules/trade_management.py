@@ -1,0 +1,172 @@
+"""RULE-012: tightens the existing stop of a winning position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from daemon.core.events import Contract, OrderRecord, signed
+from daemon.core.rule import NO_WATCH, NOTHING, Gauge, MoveStop, Rule, Trigger, Verdict, View, Watch
+from daemon.core.state import AccountState, Position
+from daemon.core.units import SECOND_US, nanos_to_price
+from shared.config import TradeManagement
+from shared.models import OrderStatus, OrderType
+
+MOVE_EVERY_US = SECOND_US
+REFUSED_PAUSE_US = 30 * SECOND_US
+"""How long a price that the gateway refused is not tried again."""
+
+
+@dataclass(slots=True)
+class _Followed:
+    """A position: when it was opened, its best exit price (nanos), and when its stop was last moved to which price."""
+
+    opened_at: int
+    best: int
+    moved_at: int = 0
+    target: int = 0
+
+
+class TradeManagementRule(Rule):
+    """Moves a stop to the entry at the trigger, then behind the best price; only ever tighter, at most once a second."""
+
+    rule_id = "RULE-012"
+    key = "trade_management"
+    triggers = frozenset({Trigger.QUOTES, Trigger.ORDERS, Trigger.POSITIONS, Trigger.TIMER})
+    needs = frozenset({Trigger.POSITIONS, Trigger.ORDERS})
+
+    config: TradeManagement
+
+    def __init__(self, config: TradeManagement) -> None:
+        super().__init__(config)
+        breakeven, trailing = config.auto_breakeven, config.trailing_stop
+        self._trigger = breakeven.profit_trigger_ticks if breakeven is not None and breakeven.enabled else None
+        self._trail = trailing if trailing is not None and trailing.enabled else None
+        self._followed: dict[str, _Followed] = {}
+
+    def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
+        """See `Rule.judge`."""
+        if not account.positions:
+            self._followed.clear()
+            return NOTHING
+        verdicts: list[Verdict] = []
+        for gone in [known for known in self._followed if known not in account.positions]:
+            del self._followed[gone]
+        for position in account.positions.values():
+            contract = view.market.contracts.get(position.contract_id)
+            price = view.market.exit_price(position.contract_id, position.size)
+            if contract is None or price is None or contract.tick_size <= 0:
+                continue
+            followed = self._follow(position, price)
+            stops = self._stops(account, position)
+            if not stops:
+                continue
+            target = self._target(position, contract, followed, price)
+            if target is None:
+                continue
+            verdicts += self._moves(account, position, stops, followed, target, view)
+        return verdicts
+
+    def _follow(self, position: Position, price: int) -> _Followed:
+        followed = self._followed.get(position.contract_id)
+        if followed is None or followed.opened_at != position.opened_at:
+            followed = self._followed[position.contract_id] = _Followed(position.opened_at, price)
+        followed.best = max(followed.best, price) if position.size > 0 else min(followed.best, price)
+        return followed
+
+    @staticmethod
+    def _stops(account: AccountState, position: Position) -> list[OrderRecord]:
+        return [
+            order
+            for order in account.orders.values()
+            if order.contract_id == position.contract_id
+            and order.type == OrderType.STOP
+            and order.status == OrderStatus.OPEN
+            and order.stop_price is not None
+            and signed(order.side, 1) * position.size < 0
+        ]
+
+    def _target(self, position: Position, contract: Contract, followed: _Followed, price: int) -> int | None:
+        """Where the stop belongs, in nanos on the tick grid; None while nothing has been reached."""
+        tick = contract.tick_size
+        direction = 1 if position.size > 0 else -1
+        gained = (followed.best - position.average_price) * direction
+        candidates = []
+        if self._trigger is not None and gained >= self._trigger * tick:
+            candidates.append(position.average_price)
+        if self._trail is not None and gained >= self._trail.activation_ticks * tick:
+            candidates.append(followed.best - direction * self._trail.trail_distance_ticks * tick)
+        if not candidates:
+            return None
+        if direction > 0:
+            target = -(-max(candidates) // tick) * tick  # rounded to the tighter tick
+            return target if target < price else None
+        target = min(candidates) // tick * tick
+        return target if target > price else None
+
+    @staticmethod
+    def _moves(  # noqa: PLR0917
+        account: AccountState,
+        position: Position,
+        stops: list[OrderRecord],
+        followed: _Followed,
+        target: int,
+        view: View,
+    ) -> list[Verdict]:
+        direction = 1 if position.size > 0 else -1
+        if target != followed.target:
+            if view.now - followed.moved_at < MOVE_EVERY_US:
+                target = followed.target
+            else:
+                looser = [order for order in stops if (target - (order.stop_price or 0)) * direction > 0]
+                if looser:
+                    followed.target, followed.moved_at = target, view.now
+        verdicts: list[Verdict] = []
+        for order in stops:
+            if (target - (order.stop_price or 0)) * direction <= 0:
+                continue  # as tight already, or tighter
+            refused, at = account.refused_moves.get(order.order_id, (0, 0))
+            if refused == target and view.now - at < REFUSED_PAUSE_US:
+                continue
+            reason = f"Stop of {view.market.symbol(position.contract_id)} moved to {nanos_to_price(target)}."
+            verdicts.append(MoveStop(order.order_id, order.contract_id, target, reason))
+        return verdicts
+
+    def next_due(self, account: AccountState, view: View) -> int | None:
+        """When a move that came too soon after the last one may be made."""
+        due = [
+            followed.moved_at + MOVE_EVERY_US
+            for followed in self._followed.values()
+            if followed.moved_at and followed.moved_at + MOVE_EVERY_US > view.now
+        ]
+        return min(due, default=None)
+
+    def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
+        """See `Rule.watch`."""
+        contract = view.market.contracts.get(position.contract_id)
+        followed = self._followed.get(position.contract_id)
+        if contract is None or followed is None or position.contract_id in account.latches:
+            return NO_WATCH
+        tick_worth = contract.tick_value * abs(position.size)
+        steps = []
+        gained = (followed.best - position.average_price) * (1 if position.size > 0 else -1)
+        ticks = gained // contract.tick_size
+        if self._trigger is not None and ticks < self._trigger:
+            steps.append(self._trigger)
+        if self._trail is not None:
+            steps.append(max(self._trail.activation_ticks, ticks + 1))
+        return Watch(gain_at=min(steps) * tick_worth) if steps else NO_WATCH
+
+    def gauge(self, account: AccountState, view: View) -> Gauge:
+        """What has been moved."""
+        moved = [
+            f"{view.market.symbol(contract_id)} {nanos_to_price(followed.target)}"
+            for contract_id, followed in self._followed.items()
+            if followed.target
+        ]
+        parts = []
+        if self._trigger is not None:
+            parts.append(f"entry at +{self._trigger} ticks")
+        if self._trail is not None:
+            parts.append(f"trail {self._trail.trail_distance_ticks} from +{self._trail.activation_ticks}")
+        return Gauge(", ".join(moved) or "nothing moved", ", ".join(parts) or "nothing", None)
