@@ -170,6 +170,8 @@ class View:
             self._pending.clear()
             self._deletions.clear()
             self._give_up()
+        except FileNotFoundError:
+            self._give_up()
         except (sqlite3.Error, OSError):
             if self._failed_since is None:
                 self._failed_since = now
