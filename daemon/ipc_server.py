@@ -303,6 +303,7 @@ class IpcServer:
                     queue.append(session)
                 else:
                     session.lines_judged()
+                    session.settled()
                 if self._monotonic() - began >= self.limits.turn_seconds:
                     break
         finally:
@@ -330,14 +331,12 @@ class IpcServer:
             self._alert("signature_refused", "warning", f"A signed admin request was refused: {event.reason}")
             if event.session_ended:
                 self._admin_session_over(session)
-        session.settled()
 
     def _take_call(self, session: Session, call: Call) -> None:
         refusal = self._refusal(session, call)
         if refusal is not None:
             if not call.notification:
                 session.send(error_line(call.id, refusal))
-            session.settled()
             return
         session.calls_in_flight += 1
         assert self._loop is not None
