@@ -60,6 +60,7 @@ from daemon.core.rule import (
     Trigger,
     Verdict,
     View,
+    mask_of,
     next_level,
 )
 from daemon.core.rules import build_rules
@@ -96,7 +97,7 @@ class Engine:
         self._next_lockout_id = next_lockout_id
         self._next_action_id = next_action_id
         self._rules: dict[int, list[RuleState]] = {}
-        self._by_trigger: dict[int, dict[Trigger, list[RuleState]]] = {}
+        self._by_trigger: dict[int, list[list[RuleState]]] = {}
         self._bands = Bands()
         self._stale: set[str] = set()
         self._due = 0
@@ -375,7 +376,7 @@ class Engine:
                 due = min(due, lockout.expires_at)
             if lockout.clear_due_at is not None:
                 due = min(due, lockout.clear_due_at)
-        for state in self._by_trigger[account.account_id].get(Trigger.TIMER, ()):
+        for state in self._by_trigger[account.account_id][Trigger.TIMER]:
             try:
                 at = state.rule.next_due(account, self.view)
             except Exception:  # noqa: BLE001 - reported when it is judged
@@ -411,13 +412,13 @@ class Engine:
         if hours is not None and hours.enabled and hours.account_window is not None:
             account.sessions = Sessions(hours.account_window, self.calendar if hours.respect_holidays else None)
         failed = {state.rule.rule_id for state in self._rules.get(account.account_id, ()) if state.failed}
-        rules = [RuleState(rule) for rule in build_rules(rules_config)]
+        rules = [RuleState(rule, needs=mask_of(rule.needs)) for rule in build_rules(rules_config)]
         for state in rules:
             state.failed = state.rule.rule_id in failed
         self._rules[account.account_id] = rules
-        self._by_trigger[account.account_id] = {
-            trigger: [state for state in rules if trigger in state.rule.triggers] for trigger in Trigger
-        }
+        self._by_trigger[account.account_id] = [
+            [state for state in rules if trigger in state.rule.triggers] for trigger in Trigger
+        ]
 
     def _touched(
         self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision], *, bands: bool = True
@@ -431,10 +432,15 @@ class Engine:
 
     def _judge(self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision]) -> None:
         by_trigger = self._by_trigger[account.account_id]
+        unread = (
+            (not account.positions_read_at) << Trigger.POSITIONS
+            | (not account.orders_read_at) << Trigger.ORDERS
+            | (not account.trades_read_at) << Trigger.TRADES
+        )
         states = by_trigger[triggers[0]] if len(triggers) == 1 else self._rules[account.account_id]
         for state in states:
             rule = state.rule
-            if rule.needs and not self._has_read(account, rule.needs):
+            if state.needs & unread:
                 continue
             try:
                 verdicts = rule.judge(account, self.view)
@@ -453,14 +459,6 @@ class Engine:
                 self._take(account, state, verdict, out)
             if percent is not None and percent >= WARNING_LEVELS[-1]:
                 self._warn(account, state, percent, out)
-
-    @staticmethod
-    def _has_read(account: AccountState, needs: frozenset[Trigger]) -> bool:
-        return (
-            (Trigger.POSITIONS not in needs or account.positions_read_at > 0)
-            and (Trigger.ORDERS not in needs or account.orders_read_at > 0)
-            and (Trigger.TRADES not in needs or account.trades_read_at > 0)
-        )
 
     def _take(self, account: AccountState, state: RuleState, verdict: Verdict, out: list[Decision]) -> None:
         kind = type(verdict)

@@ -6,9 +6,9 @@ must hold now; `Flatten` alone is kept by the engine until the position is gone,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from daemon.core.local_time import TradingDays
@@ -20,15 +20,20 @@ if TYPE_CHECKING:
     from shared.config import HolidayCalendar
 
 
-class Trigger(Enum):
+class Trigger(IntEnum):
     """What a rule wants to be judged on."""
 
-    POSITIONS = "positions"
-    ORDERS = "orders"
-    TRADES = "trades"
-    QUOTES = "quotes"
-    ACCOUNT = "account"
-    TIMER = "timer"
+    POSITIONS = 0
+    ORDERS = 1
+    TRADES = 2
+    QUOTES = 3
+    ACCOUNT = 4
+    TIMER = 5
+
+
+def mask_of(triggers: Iterable[Trigger]) -> int:
+    """A set of triggers as bits."""
+    return sum(1 << trigger for trigger in triggers)
 
 
 @dataclass(slots=True)
@@ -239,6 +244,7 @@ class RuleState:
     verdicts: Sequence[Verdict] = NOTHING
     warned: set[int] = field(default_factory=set)
     failed: bool = False
+    needs: int = 0
 
 
 def allowed_size(lockout: Lockout, contract_id: str, size: int) -> int:

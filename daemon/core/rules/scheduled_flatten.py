@@ -22,8 +22,17 @@ class ScheduledFlattenRule(Rule):
 
     config: ScheduledFlatten
 
+    def __init__(self, config: ScheduledFlatten) -> None:
+        super().__init__(config)
+        self._cached: tuple[int, int, list[int]] = (0, 0, [])
+
     def _times(self, view: View) -> list[int]:
         """The instants of the trading day at which the rule closes."""
+        if self._cached[:2] != (view.day_start, view.day_end):
+            self._cached = (view.day_start, view.day_end, self._find(view))
+        return self._cached[2]
+
+    def _find(self, view: View) -> list[int]:
         tz = zone(self.config.timezone)
         day = from_micros(view.day_start).astimezone(tz).date() - timedelta(days=1)
         found = []
