@@ -35,11 +35,15 @@ class ConfigErrors(Exception):  # noqa: N818 - a set of errors
         super().__init__("\n".join(str(error) for error in self.errors))
 
 
+_LONGEST_KEY = 60
+
+
 def dotted(path: Iterable[str | int]) -> str:
     """A path as people write it: ``logins[0].accounts``, ``rules.max_contracts.limit``."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        shown = step if isinstance(step, int) or len(step) <= _LONGEST_KEY else f"{step[: _LONGEST_KEY - 3]}..."
+        text += f"[{shown}]" if isinstance(shown, int) else f".{shown}" if text else shown
     return text
 
 
@@ -130,7 +134,7 @@ def _unknown_key(path: Path, model: type[BaseModel]) -> str:
     above = keys_elsewhere(model, key)
     if above:
         return f"is not a known key here; it belongs below {above}"
-    listing = f"; known keys here are {', '.join(known)}" if 0 < len(known) <= 24 else ""
+    listing = f"; known keys here are {', '.join(known)}" if 0 < len(known) <= 12 else ""
     return f"is not a known key{listing}"
 
 
