@@ -234,13 +234,18 @@ class AppState:
         if view.locked:
             return Protection.LOCKED
         account = view.account
-        if not account.connected or not account.monitored or account.can_trade is False or view.symbol_lockouts:
+        if not account.connected or account.can_trade is False or view.symbol_lockouts or self.being_checked(view):
             return Protection.WARNING
         if any(rule.enabled and rule.share is not None and rule.share >= WARN_SHARE for rule in view.rules or ()):
             return Protection.WARNING
         if any(position.stale for position in view.positions or ()):
             return Protection.WARNING
         return Protection.PROTECTED
+
+    def being_checked(self, view: AccountView) -> bool:
+        """Whether an account is not known well enough to be called protected: unknown is never shown as fine."""
+        starting = self.health is None or self.health.status == "starting"
+        return starting or not view.account.monitored or view.lockouts is None or view.positions is None
 
     @property
     def protection(self) -> Protection:

@@ -5,6 +5,7 @@ Amounts carry a sign and the typographic minus (U+2212); `plain=True` gives ASCI
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from shared.models import OrderStatus, OrderType, PositionType, Side
 UNKNOWN = "–"
 MINUS = "\u2212"
 CENT = Decimal("0.01")
+_MINUS_SIGN = re.compile(r"(?<![\w.-])-(?=\d)")
 
 ZONE_NAMES = {
     "America/New_York": "New York",
@@ -43,6 +45,11 @@ def trend(value: Decimal | None) -> str:
     if value is None or value == 0:
         return ""
     return "▲" if value > 0 else "▼"
+
+
+def typographic(words: str) -> str:
+    """The minus of numbers in a text of the daemon as in our own figures: "-510.74" becomes "−510.74"."""
+    return _MINUS_SIGN.sub(MINUS, words)
 
 
 def price(value: Decimal | None) -> str:
@@ -137,8 +144,8 @@ class Calendar:
 
 
 def sentence_case(words: str) -> str:
-    """First letter upper case, one full stop at the end."""
-    words = words.strip()
+    """First letter upper case, one full stop at the end, true minus signs."""
+    words = typographic(words.strip())
     if not words:
         return ""
     words = words[0].upper() + words[1:]
@@ -234,6 +241,12 @@ def enforcement_sentence(entry: Enforcement) -> str:
     """ "Closed position MNQ × 2: daily loss −510.74 reached …"."""
     reason = entry.reason or rule_title(entry.rule_id)
     return sentence_case(f"{enforcement_action(entry)}: {reason}")
+
+
+def because(rule_id: str, reason: str) -> str:
+    """Rule and reason in one line: "Daily realized loss: daily loss −510.74 reached the limit of −500.00."."""
+    title = rule_title(rule_id)
+    return sentence_case(f"{title}: {reason}") if reason.strip() else title
 
 
 def side_word(side: PositionType | Side | None) -> str:

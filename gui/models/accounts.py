@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from PySide6.QtCore import QObject
 
 from gui import wording
-from gui.app_state import AccountView, AppState, Link, Protection
+from gui.app_state import WARN_SHARE, AccountView, AppState, Protection
 from gui.models.positions import arrowed, money_tone
 from gui.models.table import Column, TableModel
+from gui.records import Kind
 
 STATE_ICONS = {
     Protection.PROTECTED: "shield-check",
@@ -23,34 +26,64 @@ STATE_TONES = {
 }
 
 
-def account_state(state: AppState, view: AccountView) -> tuple[Protection, str]:
-    """An account's state and its few words: "Locked, 03:27:12 left", "Protected", "Not connected to the broker"."""
-    protection = state.protection_of(view)
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account's state: two or three words, and what else is to be said ("" for nothing)."""
+
+    protection: Protection
+    words: str
+    detail: str = ""
+    cooling: bool = False
+
+    @property
+    def icon_name(self) -> str:
+        return "hourglass" if self.cooling else STATE_ICONS[self.protection]
+
+    @property
+    def tone(self) -> str:
+        return "warning" if self.cooling else STATE_TONES[self.protection]
+
+    @property
+    def line(self) -> str:
+        """Both in one line: "Locked, 03:27:12 left"."""
+        return f"{self.words}, {self.detail}" if self.detail else self.words
+
+
+def account_state(state: AppState, view: AccountView) -> AccountState:
+    """What an account's state is now. A lock is shown as one even while the daemon is away: it stays in force."""
     if view.locked:
         left = remaining_words(state, view)
-        word = "Cooling down" if view.account_lockouts and view.account_lockouts[0].kind == "cooldown" else "Locked"
-        words = f"{word}, {left}" if left else word
-        return (Protection.LOCKED if state.link is Link.ONLINE else protection), words
+        if view.account_lockouts and view.account_lockouts[0].kind is Kind.COOLDOWN:
+            return AccountState(Protection.LOCKED, "Cooling down", left, cooling=True)
+        return AccountState(Protection.LOCKED, "Locked", left)
+    protection = state.protection_of(view)
     if protection is Protection.UNREACHABLE:
-        return protection, "State not known"
+        return AccountState(protection, "State not known")
     if protection is Protection.PROTECTED:
-        return protection, "Protected"
+        return AccountState(protection, "Protected")
+    return AccountState(protection, *_concern(state, view))
+
+
+def _concern(state: AppState, view: AccountView) -> tuple[str, str]:
+    """Why an account needs attention."""
     account = view.account
     if not account.connected:
-        return protection, "Not connected to the broker"
-    if not account.monitored:
-        return protection, "Being checked, locked until it is"
+        return "Not connected", "no connection to the broker"
+    if state.being_checked(view):
+        return "Being checked", "counts as locked until it is"
     if account.can_trade is False:
-        return protection, "The broker does not allow trading"
+        return "No trading", "the broker does not allow it"
     if any(position.stale for position in view.positions or ()):
-        return protection, "No fresh quotes"
-    if view.symbol_lockouts:
-        return protection, ", ".join(sorted({lock.symbol or "a symbol" for lock in view.symbol_lockouts})) + " blocked"
-    close = [rule for rule in view.rules or () if rule.enabled and rule.share is not None and rule.share >= 0.75]
+        return "No fresh quotes", "unrealized figures are old"
+    close = [rule for rule in view.rules or () if rule.enabled and rule.share is not None and rule.share >= WARN_SHARE]
     if close:
         nearest = max(close, key=lambda rule: rule.share or 0)
-        return protection, f"{nearest.share:.0%} of {nearest.title.lower()}"
-    return protection, "Needs attention"
+        words = "At a limit" if (nearest.share or 0) >= 1 else "Near a limit"
+        return words, f"{nearest.share:.0%} of {nearest.title.lower()}"
+    symbols = sorted({lock.symbol or "a symbol" for lock in view.symbol_lockouts})
+    if symbols:
+        return "Symbol blocked", ", ".join(symbols)
+    return "Needs attention", ""
 
 
 def remaining_words(state: AppState, view: AccountView) -> str:
@@ -73,9 +106,10 @@ def accounts_model(state: AppState, parent: QObject | None = None) -> TableModel
         Column("Account", lambda v: v.account.name, tip=lambda v: f"{v.account.login} · {v.account_id}"),
         Column(
             "State",
-            lambda v: account_state(state, v)[1],
-            tone=lambda v: STATE_TONES[account_state(state, v)[0]],
-            icon=lambda v: STATE_ICONS[account_state(state, v)[0]],
+            lambda v: account_state(state, v).words,
+            sub=lambda v: account_state(state, v).detail,
+            tone=lambda v: account_state(state, v).tone,
+            icon=lambda v: account_state(state, v).icon_name,
             stretch=True,
         ),
         Column(
@@ -108,12 +142,14 @@ def accounts_model(state: AppState, parent: QObject | None = None) -> TableModel
             lambda v: wording.UNKNOWN if v.positions is None else str(len(v.positions)),
             sort=lambda v: len(v.positions or ()),
             right=True,
+            optional=True,
         ),
         Column(
             "Trades",
             lambda v: wording.UNKNOWN if v.pnl.trade_count is None else str(v.pnl.trade_count),
             sort=lambda v: v.pnl.trade_count,
             right=True,
+            optional=True,
         ),
     ]
     return TableModel(columns, lambda v: v.account_id, parent)

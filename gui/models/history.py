@@ -8,7 +8,7 @@ from gui import wording
 from gui.app_state import AppState
 from gui.models.positions import arrowed, money_tone
 from gui.models.table import Column, TableModel
-from gui.records import Enforcement, Lockout, Trade, rule_title
+from gui.records import Enforcement, Lockout, Trade
 from shared.models import Side
 
 
@@ -53,6 +53,7 @@ def trades_model(state: AppState, parent: QObject | None = None) -> TableModel[T
             tone=lambda t: "muted",
             plain=lambda t: wording.amount(t.fees, plain=True),
             right=True,
+            optional=True,
         ),
         Column(
             "Net",
@@ -61,7 +62,6 @@ def trades_model(state: AppState, parent: QObject | None = None) -> TableModel[T
             tone=lambda t: "muted" if t.voided else money_tone(t.net),
             plain=lambda t: "" if t.voided else wording.amount(t.net, plain=True),
             right=True,
-            stretch=True,
         ),
     ]
     return TableModel(columns, lambda t: t.trade_id, parent)
@@ -87,7 +87,13 @@ def enforcement_model(state: AppState, parent: QObject | None = None) -> TableMo
             plain=lambda e: "" if e.triggered_at is None else e.triggered_at.isoformat(),
         ),
         Column("Account", lambda e: account_name(state, e.account_id)),
-        Column("What was done", wording.enforcement_action),
+        Column(
+            "What was done, and why",
+            wording.enforcement_action,
+            sub=lambda e: wording.because(e.rule_id, e.reason),
+            plain=wording.enforcement_sentence,
+            stretch=True,
+        ),
         Column(
             "Result",
             lambda e: wording.RESULTS.get(e.result, e.result),
@@ -101,10 +107,6 @@ def enforcement_model(state: AppState, parent: QObject | None = None) -> TableMo
             sort=lambda e: e.took_ms,
             tip=lambda e: f"{e.attempts} attempt{'' if e.attempts == 1 else 's'}" if e.attempts else "",
             right=True,
-        ),
-        Column("Rule", lambda e: rule_title(e.rule_id), tip=lambda e: e.rule_id),
-        Column(
-            "Why", lambda e: wording.sentence_case(e.reason) or wording.UNKNOWN, tip=lambda e: e.reason, stretch=True
         ),
     ]
     return TableModel(columns, lambda e: (e.account_id, e.entry_id), parent)
@@ -121,13 +123,13 @@ def lockout_span(state: AppState, lockout: Lockout) -> str:
 
 
 KIND_WORDS = {
-    "hard": "Locked",
+    "hard": "Account locked",
     "cooldown": "Cooldown",
-    "session": "Session",
-    "symbol": "Symbol",
-    "api": "Broker",
-    "manual": "Manual",
-    "unknown": "Locked",
+    "session": "Outside the session",
+    "symbol": "Blocked symbol",
+    "api": "Trading not allowed by the broker",
+    "manual": "Locked by hand",
+    "unknown": "Account locked",
 }
 
 
@@ -141,7 +143,12 @@ def lockouts_model(state: AppState, parent: QObject | None = None) -> TableModel
             plain=lambda k: "" if k.locked_at is None else k.locked_at.isoformat(),
         ),
         Column("Account", lambda k: account_name(state, k.account_id)),
-        Column("Kind", lambda k: KIND_WORDS[k.kind] + (f" {k.symbol}" if k.symbol else "")),
+        Column(
+            "What was locked, and why",
+            lambda k: KIND_WORDS[k.kind] + (f" {k.symbol}" if k.symbol else ""),
+            sub=lambda k: wording.because(k.rule_id, k.reason),
+            stretch=True,
+        ),
         Column(
             "State",
             lambda k: "Active" if k.cleared_at is None else "Ended",
@@ -149,9 +156,5 @@ def lockouts_model(state: AppState, parent: QObject | None = None) -> TableModel
             icon=lambda k: "lock" if k.cleared_at is None else "lock-open",
         ),
         Column("Lasted", lambda k: lockout_span(state, k), sort=lambda k: k.locked_at, right=True),
-        Column("Rule", lambda k: rule_title(k.rule_id), tip=lambda k: k.rule_id),
-        Column(
-            "Why", lambda k: wording.sentence_case(k.reason) or wording.UNKNOWN, tip=lambda k: k.reason, stretch=True
-        ),
     ]
     return TableModel(columns, lambda k: k.lockout_id, parent)

@@ -70,7 +70,7 @@ def positions_model(state: AppState, parent: QObject | None = None) -> TableMode
             tone=lambda p: "warning" if p.stale else "muted",
             icon=lambda p: "triangle-alert" if p.stale else None,
         ),
-        Column("Opened", lambda p: state.calendar.clock(p.opened_at), sort=lambda p: p.opened_at, stretch=True),
+        Column("Opened", lambda p: state.calendar.clock(p.opened_at), sort=lambda p: p.opened_at, optional=True),
     ]
     return TableModel(columns, lambda p: p.key, parent)
 
@@ -112,6 +112,6 @@ def orders_model(state: AppState, parent: QObject | None = None) -> TableModel[O
             lambda o: wording.ORDER_STATES[o.status],
             tone=lambda o: "warning" if o.status in (OrderStatus.SUSPENDED, OrderStatus.NONE) else None,
         ),
-        Column("Placed", lambda o: state.calendar.clock(o.created_at), sort=lambda o: o.created_at, stretch=True),
+        Column("Placed", lambda o: state.calendar.clock(o.created_at), sort=lambda o: o.created_at, optional=True),
     ]
     return TableModel(columns, lambda o: o.order_id, parent)

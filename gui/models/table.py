@@ -24,6 +24,8 @@ SHARE_ROLE = ROW_ROLE + 4
 """Part of a limit (float or None) of a cell that is a bar."""
 ICON_ROLE = ROW_ROLE + 5
 """Name of an icon before the text, or None."""
+SUB_ROLE = ROW_ROLE + 6
+"""A second, quieter text below the first; wrapped, never cut. "" for none."""
 
 FLASH_SECONDS = 0.6
 
@@ -33,7 +35,8 @@ class Column[T]:
     """One column: heading, text, and what goes with it.
 
     `sort` gives the value to sort by (default: the text). `tone` names a colour. `plain` is the text for files and the
-    clipboard (default: the text). `flash` lights the cell up when its text changes.
+    clipboard (default: the text). `flash` lights the cell up when its text changes. `sub` is a second line. `optional`:
+    left out while the table is too narrow for all columns.
     """
 
     heading: str
@@ -43,10 +46,12 @@ class Column[T]:
     plain: Callable[[T], str] | None = None
     share: Callable[[T], float | None] | None = None
     icon: Callable[[T], str | None] | None = None
+    sub: Callable[[T], str] | None = None
     tip: Callable[[T], str] | None = None
     right: bool = False
     flash: bool = False
     stretch: bool = False
+    optional: bool = False
 
 
 class TableModel[T](QAbstractTableModel):
@@ -161,7 +166,8 @@ class TableModel[T](QAbstractTableModel):
             case Qt.ItemDataRole.TextAlignmentRole:
                 return _alignment(column.right)
             case Qt.ItemDataRole.AccessibleTextRole:
-                return f"{column.heading}: {self._texts[self._key(row)][index.column()]}"
+                below = f". {column.sub(row)}" if column.sub else ""
+                return f"{column.heading}: {self._texts[self._key(row)][index.column()]}{below}"
             case Qt.ItemDataRole.ToolTipRole:
                 return column.tip(row) if column.tip else None
             case _ if role == ROW_ROLE:
@@ -176,6 +182,8 @@ class TableModel[T](QAbstractTableModel):
                 return column.share(row) if column.share else None
             case _ if role == ICON_ROLE:
                 return column.icon(row) if column.icon else None
+            case _ if role == SUB_ROLE:
+                return column.sub(row) if column.sub else None
         return None
 
     def csv_rows(self) -> list[list[str]]:

@@ -44,10 +44,11 @@ class Sidebar(QFrame):
 
     def add(self, number: int, title: str, icon_name: str, *, at_bottom: bool = False) -> None:
         """Add a page's button."""
-        button = Button(title, icon_name, role="nav")
-        button.setCheckable(True)
-        button.setIconSize(QSize(18, 18))
-        button._draw()
+        # A lone ampersand would be taken for a shortcut.
+        button = Button(title.replace("&", "&&"), icon_name, role="nav", name=title)
+        button.make_checkable()
+        button.set_icon_size(18)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         if number < 9:
             button.setToolTip(f"{title} (Ctrl+{number + 1})")
         self._group.addButton(button, number)
@@ -110,6 +111,8 @@ class NavWindow(QMainWindow):
         close.activated.connect(self.close)
         close.setContext(Qt.ShortcutContext.WindowShortcut)
         self.sidebar.set_current(0)
+        # No control has the focus until Tab is pressed: no ring that nobody asked for.
+        root.setFocus()
 
     @property
     def current(self) -> Page:

@@ -58,7 +58,10 @@ class _SvgEngine(QIconEngine):
         chosen = self._active if state == QIcon.State.On else self._normal
         if mode == QIcon.Mode.Disabled:
             painter.setOpacity(0.45)
-        chosen.render(painter, QRectF(rect))  # type: ignore[call-overload]
+        area = QRectF(rect)  # type: ignore[call-overload]
+        # Buttons ask for a wider icon than high: what is left over is the distance to their text.
+        side = min(area.width(), area.height())
+        chosen.render(painter, QRectF(area.left(), area.top() + (area.height() - side) / 2, side, side))
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
         image = QPixmap(size)

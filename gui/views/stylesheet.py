@@ -5,8 +5,8 @@ from __future__ import annotations
 from gui.views.tokens import CONTROL_HEIGHT, FONT, RADIUS, SIZE_BODY, SIZE_LARGE, SIZE_SMALL, SIZE_TITLE, Tokens
 
 
-def stylesheet(t: Tokens, chevron: str, check: str) -> str:
-    """The whole sheet. `chevron` and `check` are paths of SVG files in the theme's colours (Qt wants files here)."""
+def stylesheet(t: Tokens, chevron: str, chevron_up: str, check: str) -> str:
+    """The whole sheet. The last three are paths of SVG files in the theme's colours (Qt wants files here)."""
     inner = CONTROL_HEIGHT - 2
     return f"""
 * {{ font-family: "{FONT}"; font-size: {SIZE_BODY}px; color: {t.text}; outline: none; }}
@@ -56,7 +56,7 @@ QPushButton[role="link"]:hover {{ background: {t.hover}; }}
 QPushButton[role="link"]:focus {{ border: 2px solid {t.focus}; padding: 0 5px; }}
 QPushButton::menu-indicator, QToolButton::menu-indicator {{ image: url({chevron}); subcontrol-position: right center;
     subcontrol-origin: padding; right: 8px; width: 14px; height: 14px; }}
-QPushButton[role="menu"] {{ padding-right: 30px; text-align: left; }}
+QPushButton[role="menu"], QPushButton[role="menu"]:focus {{ padding: 0 32px 0 12px; }}
 
 QPushButton[role="nav"] {{ background: transparent; border: 2px solid transparent; border-radius: 8px; text-align: left;
     padding: 0 10px; min-height: 36px; color: {t.muted}; font-weight: 500; }}
@@ -77,6 +77,15 @@ QPlainTextEdit:focus, QTextEdit:focus {{ padding: 7px; }}
 QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled, QTimeEdit:disabled {{ color: {t.muted};
     background: {t.raised}; }}
 QComboBox {{ padding-right: 26px; }}
+QSpinBox, QDoubleSpinBox, QTimeEdit, QDateTimeEdit {{ padding: 0 26px 0 10px; }}
+QSpinBox:focus, QDoubleSpinBox:focus, QTimeEdit:focus, QDateTimeEdit:focus {{ padding: 0 25px 0 9px; }}
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ border: none; background: transparent; width: 24px;
+    subcontrol-origin: border; }}
+QAbstractSpinBox::up-button {{ subcontrol-position: top right; }}
+QAbstractSpinBox::down-button {{ subcontrol-position: bottom right; }}
+QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover {{ background: {t.hover}; }}
+QAbstractSpinBox::up-arrow {{ image: url({chevron_up}); width: 12px; height: 12px; }}
+QAbstractSpinBox::down-arrow {{ image: url({chevron}); width: 12px; height: 12px; }}
 QComboBox::drop-down {{ border: none; width: 26px; }}
 QComboBox::down-arrow {{ image: url({chevron}); width: 14px; height: 14px; }}
 QComboBox QAbstractItemView {{ background: {t.surface}; border: 1px solid {t.strong_border}; padding: 4px;
@@ -108,6 +117,7 @@ QHeaderView::section {{ background: {t.surface}; color: {t.muted}; font-size: {S
 QTableCornerButton::section {{ background: {t.surface}; border: none; }}
 
 QScrollArea, QScrollArea > QWidget > #scrolled {{ background: transparent; border: none; }}
+QAbstractScrollArea::corner {{ background: transparent; border: none; }}
 QScrollBar:vertical {{ background: transparent; width: 12px; margin: 2px; }}
 QScrollBar:horizontal {{ background: transparent; height: 12px; margin: 2px; }}
 QScrollBar::handle {{ background: {t.strong_border}; border-radius: 4px; min-height: 32px; min-width: 32px; }}

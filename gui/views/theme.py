@@ -74,17 +74,18 @@ class Theme(QObject):
         self._app.setStyleSheet(stylesheet(self.tokens, *self._glyphs()))
         self.changed.emit()
 
-    def _glyphs(self) -> tuple[str, str]:
-        """Chevron and check mark as files in the theme's colours: style sheets take no other source."""
+    def _glyphs(self) -> tuple[str, str, str]:
+        """Chevrons and check mark as files in the theme's colours: style sheets take no other source."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="riskgui-", ignore_cleanup_errors=True)
         paths = []
-        for name, color in (("chevron-down", self.tokens.muted), ("check", "#ffffff")):
+        muted = self.tokens.muted
+        for name, color in (("chevron-down", muted), ("chevron-up", muted), ("check", "#ffffff")):
             target = Path(self._folder.name) / f"{name}-{self.tokens.name}.svg"
             svg = shipped(f"resources/icons/lucide/{name}.svg").read_text(encoding="utf-8")
             target.write_text(svg.replace("currentColor", color), encoding="utf-8")
             paths.append(target.as_posix())
-        return paths[0], paths[1]
+        return paths[0], paths[1], paths[2]
 
 
 def _palette(t: Tokens) -> QPalette:

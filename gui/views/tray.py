@@ -168,7 +168,7 @@ class Tray(QObject):
         views = list(self._state.accounts.values())
         # Windows cuts a tooltip at 127 characters.
         for view in views[:3]:
-            lines.append(f"{view.account.name}: {account_state(self._state, view)[1]}")
+            lines.append(f"{view.account.name}: {account_state(self._state, view).line}")
         if len(views) > 3:
             lines.append(f"and {len(views) - 3} more")
         words = "\n".join(lines)
@@ -187,7 +187,7 @@ class Tray(QObject):
         if self._state.link is not Link.ONLINE:
             self._note(STATE_WORDS[Protection.UNREACHABLE])
         for view in views:
-            self._note(f"{view.account.name}: {account_state(self._state, view)[1]}")
+            self._note(f"{view.account.name}: {account_state(self._state, view).line}")
         if not views:
             self._note("No accounts")
         menu.addSeparator()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetricsF, QImage
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QWidget
 
 from gui.app_state import AppState, Link
 from gui.records import Lockout
@@ -221,6 +221,11 @@ class Stage:
 def texts_that_do_not_fit(root: QWidget) -> list[str]:
     """Visible labels, buttons, figures and pills whose text is larger than they are."""
     cut = []
+    for box in root.findChildren(QComboBox):
+        if box.isVisibleTo(root) and not box.visibleRegion().isEmpty():
+            room = box.width() - 10 - 26
+            if QFontMetricsF(box.font()).horizontalAdvance(box.currentText()) > room + 1:
+                cut.append(box.currentText())
     for widget in root.findChildren(QWidget):
         if not widget.isVisibleTo(root) or widget.visibleRegion().isEmpty():
             continue

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from gui import wording
@@ -32,6 +32,49 @@ def limit_lines(rules: Sequence[Rule]) -> list[tuple[str, Decimal]]:
     return lines
 
 
+TICK_STEPS = (5, 15, 30, 60, 300, 900, 1800, 3600, 7200, 14_400)
+TICK_ROOM = 84
+"""Least distance of two times on the axis in px."""
+
+
+def tick_step(span: float, width: float) -> float:
+    """Seconds between two times of day on an axis of `span` seconds and `width` px: round, with room to read."""
+    for step in TICK_STEPS:
+        if span / step * TICK_ROOM <= width:
+            return float(step)
+    return float(TICK_STEPS[-1])
+
+
+def steps(seconds: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """The corners of a step line: a realized figure holds until the next trade."""
+    across = [seconds[0]] if seconds else []
+    up = [values[0]] if values else []
+    for number in range(1, len(seconds)):
+        if values[number] != values[number - 1]:
+            across += [seconds[number], seconds[number]]
+            up += [values[number - 1], values[number]]
+    if len(seconds) > 1:
+        across.append(seconds[-1])
+        up.append(values[-1])
+    return across, up
+
+
+class LineKey(QWidget):
+    """The line beside its name: thick for realized, thin for the total."""
+
+    def __init__(self, *, thick: bool) -> None:
+        super().__init__()
+        self._thick = thick
+        self.setFixedSize(22, 16)
+        theme().changed.connect(self.update)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        tokens = theme().tokens
+        painter = QPainter(self)
+        painter.setPen(QPen(QColor(tokens.accent if self._thick else tokens.muted), 3 if self._thick else 1.5))
+        painter.drawLine(0, 8, 22, 8)
+
+
 class CurveView(QWidget):
     """Realized P&L as a step line, the total (with unrealized) as a thin line, limits as dashed lines."""
 
@@ -47,7 +90,7 @@ class CurveView(QWidget):
         self._limit_items: list[Any] = []
         self._limits: list[tuple[str, Decimal]] = []
         self._zone: wording.Calendar | None = None
-        self.setMinimumHeight(220)
+        self.setMinimumHeight(200)
         theme().changed.connect(self._restyle)
 
     def show_curve(
@@ -64,7 +107,7 @@ class CurveView(QWidget):
         plot = self._ensure_plot()
         plot.show()
         seconds = [point.at.timestamp() for point in points]
-        self._realized.setData(seconds, [float(point.realized) for point in points])
+        self._realized.setData(*steps(seconds, [float(point.realized) for point in points]))
         known = [(at, float(p.total)) for at, p in zip(seconds, points, strict=True) if p.total is not None]
         self._total.setData([at for at, _ in known], [total for _, total in known])
         if limits != self._limits:
@@ -93,12 +136,13 @@ class CurveView(QWidget):
         class ClockAxis(pg.AxisItem):  # type: ignore[misc]
             """Time of day in the zone of the reset."""
 
+            def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:  # noqa: N802
+                return [(tick_step(high - low, size), 0.0)]
+
             def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
                 if view._zone is None:
                     return []
                 form = "%H:%M" if spacing >= 60 else "%H:%M:%S"
-                from datetime import UTC
-
                 return [view._zone.local(datetime.fromtimestamp(value, UTC)).strftime(form) for value in values]
 
         class MoneyAxis(pg.AxisItem):  # type: ignore[misc]
@@ -159,7 +203,7 @@ class CurveView(QWidget):
                 angle=0,
                 pen=pg.mkPen(color, width=1.5, style=Qt.PenStyle.DashLine),
                 label=f"{title}  {wording.amount(level)}",
-                labelOpts={"position": 0.03, "color": color, "anchors": [(0, 1), (0, 0)], "fill": QColor(t.surface)},
+                labelOpts={"position": 0.03, "color": color, "anchors": [(0, 0), (0, 1)], "fill": QColor(t.surface)},
             )
             line.label.setFont(font(12, 500))
             self._limit_items.append(line)

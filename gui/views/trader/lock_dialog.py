@@ -97,7 +97,7 @@ class LockDialog(QDialog):
         self.warning = Banner()
         self.error = label("", wrap=True, tone=Tone.NEGATIVE.value)
         self.error.hide()
-        self.confirm = Button("", "lock", role="danger", on_click=self._send)
+        self.confirm = Button("Lock", "lock", role="danger", on_click=self._send)
         self.cancel = Button("Do not lock", on_click=self.reject)
         self.setLayout(
             vbox(
@@ -110,6 +110,7 @@ class LockDialog(QDialog):
                 GRID,
                 self.warning,
                 self.error,
+                GRID,
                 hbox(None, self.cancel, self.confirm, spacing=GRID + 4),
                 margins=(24, 20, 24, 20),
             )

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QLineEdit, QTabWidget, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QSizePolicy, QTabWidget, QWidget
 
 from gui.app_state import AppState
 from gui.models.history import enforcement_model, lockouts_model
@@ -55,7 +55,6 @@ class LogPage(Page):
         self.rule = QComboBox()
         self.rule.setAccessibleName("Which rule")
         self.rule.addItem("All rules", "")
-        self.rule.setMinimumContentsLength(16)
         self.period = QComboBox()
         self.period.setAccessibleName("Which time")
         for period in Period:
@@ -84,14 +83,17 @@ class LogPage(Page):
         self.tabs.addTab(first, "Enforcement")
         self.tabs.addTab(second, "Lockouts")
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         self.tabs.currentChanged.connect(self._count)
         card = Card()
-        card.body.addLayout(hbox(self.scope, self.rule, self.period, self.search, self.count, spacing=GRID))
+        card.body.addLayout(hbox(self.scope, self.rule, self.period, self.search, spacing=GRID))
         card.body.addWidget(self.tabs, 1)
         self.setLayout(vbox(card, margins=(24, 20, 24, 24)))
         for box in (self.scope, self.rule, self.period):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-        self.search.setMinimumWidth(120)
+            box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.search.setMinimumWidth(90)
+        self.tabs.setCornerWidget(self.count)
         self.tabs.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def show_account(self, account_id: int | None) -> None:
@@ -106,6 +108,8 @@ class LogPage(Page):
             self.refresh_all()
 
     def refresh_all(self) -> None:
+        for table in (self.entries_table, self.lockouts_table):
+            table.setColumnHidden(1, not self._everything)
         entries = self._chosen_entries()
         self._offer_rules(entries)
         self.entries.set_rows([entry for entry in entries if self._matches_entry(entry)])

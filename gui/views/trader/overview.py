@@ -31,6 +31,9 @@ class Tile(Card):
         self.caption = label(caption, "caption")
         self.figure = Figure(caption, size=SIZE_FIGURE)
         self.note = label("", "caption")
+        for words in (self.caption, self.note):
+            # The figure keeps 4 px for the ground that lights up.
+            words.setContentsMargins(4, 0, 0, 0)
         for part in (self.caption, self.figure, self.note):
             self.body.addWidget(part)
         self.setAccessibleName(caption)
@@ -62,9 +65,11 @@ class LimitRow(QWidget):
 def value_of_limit(rule: Rule) -> str:
     """ "−320.00 of −500.00 USD"; what is known of it."""
     unit = f" {rule.unit}" if rule.unit else ""
-    if rule.value and rule.limit:
-        return f"{rule.value} of {rule.limit}{unit}"
-    return f"{rule.value or rule.limit}{unit}".strip()
+    value, limit = wording.typographic(rule.value), wording.typographic(rule.limit)
+    if value and limit:
+        # "5 of 10 entries" reads well, "covered of 10 s" does not.
+        return f"{value} of {limit}{unit}" if value[-1].isdigit() else f"{value} (limit {limit}{unit})"
+    return f"{value or limit}{unit}".strip()
 
 
 class EventRow(QWidget):
@@ -178,13 +183,12 @@ class OverviewPage(Page):
             self._tile_grid.addWidget(tile, number // columns, number % columns)
         for number in range(4):
             self._tile_grid.setColumnStretch(number, 1 if number < columns else 0)
-        left = (self.limits, self.events)
-        right = (self.open, self.desk)
-        for number in range(2):
-            self._cards.addWidget(left[number], number, 0)
-            self._cards.addWidget(right[number], number, 1)
+        wide = columns == 4
+        places = ((0, 0), (0, 1), (1, 0), (1, 1)) if wide else ((0, 0), (1, 0), (2, 0), (3, 0))
+        for card, (row, column) in zip((self.limits, self.open, self.events, self.desk), places, strict=True):
+            self._cards.addWidget(card, row, column)
         self._cards.setColumnStretch(0, 1)
-        self._cards.setColumnStretch(1, 1)
+        self._cards.setColumnStretch(1, 1 if wide else 0)
 
     def refresh_all(self) -> None:
         view = self.account
@@ -234,7 +238,7 @@ class OverviewPage(Page):
         first_trade = min((d.first_trade for d in view.desk if d.first_trade), default=min(traded, default=None))
         last_trade = max((d.last_trade for d in view.desk if d.last_trade), default=max(traded, default=None))
         self._line("Clock-in", calendar.clock(first))
-        self._line("Clock-out", calendar.clock(last) if last else ("at the desk" if first else wording.UNKNOWN))
+        self._line("Clock-out", calendar.clock(last) if last else ("not yet" if first else wording.UNKNOWN))
         self._line("First trade", calendar.clock(first_trade))
         self._line("Last trade", calendar.clock(last_trade))
         count = view.pnl.trade_count

@@ -12,7 +12,7 @@ from gui.models.history import trades_model
 from gui.records import Trade
 from gui.views.page import Context, Page
 from gui.views.tokens import GRID, SIZE_LARGE, Tone
-from gui.views.trader.curve import CurveView, limit_lines
+from gui.views.trader.curve import CurveView, LineKey, limit_lines
 from gui.views.widgets.basic import Button, Card, EmptyState, label, set_text, vbox
 from gui.views.widgets.figure import Figure
 from gui.views.widgets.table import DataTable, TableOrEmpty
@@ -35,6 +35,7 @@ class PnlPage(Page):
         curve_card.bar.addWidget(label("Day's P&L", "heading"))
         curve_card.bar.addStretch(1)
         for caption, figure in (("Realized", self.realized), ("Total with unrealized", self.total)):
+            curve_card.bar.addWidget(LineKey(thick=figure is self.realized))
             curve_card.bar.addWidget(label(caption, "caption"))
             curve_card.bar.addWidget(figure)
         curve_card.body.addLayout(curve_card.bar)
@@ -57,6 +58,8 @@ class PnlPage(Page):
         split.addWidget(trades)
         split.setHandleWidth(2 * GRID)
         split.setChildrenCollapsible(False)
+        curve_card.setMinimumHeight(280)
+        trades.setMinimumHeight(190)
         split.setStretchFactor(0, 3)
         split.setStretchFactor(1, 2)
         split.setStyleSheet("QSplitter::handle { background: transparent; }")

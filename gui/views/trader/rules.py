@@ -52,9 +52,12 @@ class RuleRow(QWidget):
         self.pill.show_state(word, icon_name, tone)
         set_text(self.title, rule.title)
         set_text(self.rule_id, rule.rule_id)
-        set_text(self.sentence, rule.sentence or ("This rule is switched off." if not rule.enabled else ""))
+        set_text(
+            self.sentence,
+            wording.typographic(rule.sentence) or ("This rule is switched off." if not rule.enabled else ""),
+        )
         self.sentence.setVisible(bool(self.sentence.text()))
-        set_text(self.pending, f"Pending: {rule.pending}" if rule.pending else "")
+        set_text(self.pending, f"Pending: {wording.typographic(rule.pending)}" if rule.pending else "")
         self.pending.setVisible(bool(rule.pending))
         measured = rule.enabled and rule.share is not None
         set_text(self.value, value_of_limit(rule) if rule.enabled else "")
@@ -75,9 +78,9 @@ def rule_state(rule: Rule) -> tuple[str, Tone, str]:
     if rule.locked:
         return "lock", Tone.LOCKED, "Locked"
     if rule.share is not None and rule.share >= 1:
-        return "octagon-x", Tone.NEGATIVE, "Reached"
+        return "octagon-x", Tone.NEGATIVE, "At limit"
     if rule.share is not None and rule.share >= 0.75:
-        return "triangle-alert", Tone.WARNING, "Close"
+        return "triangle-alert", Tone.WARNING, "Near limit"
     return "shield-check", Tone.POSITIVE, "On"
 
 

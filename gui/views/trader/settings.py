@@ -35,7 +35,7 @@ class SettingsPage(Page):
             (ThemeChoice.LIGHT, "Light", "sun"),
         ):
             button = Button(words, icon_name, role="segment", name=f"Theme: {words}")
-            button.setCheckable(True)
+            button.make_checkable()
             button.setChecked(settings.theme == choice.value)
             button.clicked.connect(lambda _=False, c=choice: self._choose(c))
             self._themes.addButton(button)

@@ -28,7 +28,7 @@ class WelcomePage(Page):
         self.heading = label("", "title", wrap=True)
         self.words = label("", "muted", wrap=True)
         self.steps = Card()
-        self._step_labels = [label("", wrap=True) for _ in range(3)]
+        self._step_labels = [label("", wrap=True) for _ in range(2)]
         self._numbers = []
         for number, step in enumerate(self._step_labels, start=1):
             mark = label(f"{number}.", "strong")
@@ -45,8 +45,11 @@ class WelcomePage(Page):
         self._command_row = QWidget()
         self._command_row.setLayout(hbox(self.command, self.copy, None, margins=(26, 0, 0, 0)))
         self.steps.body.addWidget(self._command_row)
-        self.detail = label("", "caption", wrap=True)
-        column = vbox(self.icon, self.heading, self.words, GRID, self.steps, self.detail, None, spacing=GRID + 4)
+        self.demo = label("", "muted", wrap=True)
+        self.detail = label("", "muted", wrap=True)
+        column = vbox(
+            self.icon, self.heading, self.words, GRID, self.steps, self.demo, self.detail, None, spacing=GRID + 4
+        )
         column.setContentsMargins(48, 56, 48, 32)
         content = QWidget()
         content.setLayout(column)
@@ -64,7 +67,7 @@ class WelcomePage(Page):
     def refresh_all(self) -> None:
         state = self.state
         if state.link is Link.OFFLINE:
-            self._say_no_daemon(state.link_detail)
+            self._say_no_daemon()
         elif state.link is Link.CONNECTING or not state.accounts_known:
             self._say("refresh-cw", "Connecting to the daemon…", "Accounts appear as soon as it answers.", [], "")
         else:
@@ -78,10 +81,13 @@ class WelcomePage(Page):
                 ],
                 "",
             )
-        if state.link is not Link.OFFLINE:
-            set_text(self.detail, "")
+        away = state.link is Link.OFFLINE
+        set_text(self.detail, f"What was found: {state.link_detail}" if away and state.link_detail else "")
+        set_text(self.demo, "To try everything with a simulated broker, run: riskd demo" if away else "")
+        self.detail.setVisible(bool(self.detail.text()))
+        self.demo.setVisible(bool(self.demo.text()))
 
-    def _say_no_daemon(self, detail: str) -> None:
+    def _say_no_daemon(self) -> None:
         if sys.platform == "win32":
             steps = [
                 "If Risk Manager was just installed, restart the computer once: the service starts with it.",
@@ -96,10 +102,9 @@ class WelcomePage(Page):
             "The daemon is not running",
             "It is the part that watches the accounts and enforces the rules. This window only shows what it reports, "
             "and connects by itself as soon as it is there.",
-            [*steps, "To try everything with a simulated broker, run: riskd demo"],
+            steps,
             command,
         )
-        set_text(self.detail, detail)
 
     def _say(self, icon_name: str, heading: str, words: str, steps: list[str], command: str) -> None:
         self.icon.set_icon(icon_name, Tone.ACCENT)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QMenu
 
 from gui import wording
 from gui.app_state import AccountView, Change, Link
-from gui.models.accounts import STATE_ICONS, STATE_TONES, account_state
+from gui.models.accounts import account_state
 from gui.records import Kind
 from gui.views.frame import NavWindow
 from gui.views.page import Context, Page
@@ -61,6 +61,7 @@ class TraderWindow(NavWindow):
         self.switcher.setAccessibleName("Account")
         self.switcher.setToolTip("Account shown (Ctrl+L)")
         self.switcher.setMinimumWidth(180)
+        self.switcher.setMaximumWidth(240)
         self.switcher.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.switcher.currentIndexChanged.connect(self._switched)
         self.state_pill = Pill()
@@ -68,8 +69,7 @@ class TraderWindow(NavWindow):
         self.lock_button = Button("Lock me", "lock", role="menu", name="Lock this account")
         self._lock_menu = QMenu(self.lock_button)
         for choice in LockChoice:
-            suffix = "…"
-            self._lock_menu.addAction(f"{choice.value}{suffix}", lambda c=choice: self.ask_lock(choice=c))
+            self._lock_menu.addAction(f"{choice.value}…", lambda c=choice: self.ask_lock(choice=c))
         self.lock_button.setMenu(self._lock_menu)
         self.header_row.addWidget(self.switcher)
         self.header_row.addWidget(self.state_pill)
@@ -236,9 +236,9 @@ class TraderWindow(NavWindow):
     def _show_header(self) -> None:
         view = self.account
         if view is not None:
-            protection, words = account_state(self.state, view)
-            short = words.partition(",")[0] if view.locked else words
-            self.state_pill.show_state(short, STATE_ICONS[protection], Tone(STATE_TONES[protection]))
+            now = account_state(self.state, view)
+            self.state_pill.show_state(now.words, now.icon_name, Tone(now.tone))
+            self.state_pill.setToolTip(now.line)
         self.lock_button.setEnabled(self.state.link is Link.ONLINE and view is not None)
         self._show_link_banner()
         self._show_lock_banner(view)

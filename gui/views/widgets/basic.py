@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -101,12 +102,21 @@ class Button(QPushButton):
         if not words:
             self.setToolTip(name)
         self.setAutoDefault(False)
-        self.setIconSize(QSize(16, 16))
+        self.set_icon_size(16)
         if on_click is not None:
             self.clicked.connect(lambda _checked=False: on_click())
         if icon_name:
             theme().changed.connect(self._draw)
             self._draw()
+
+    def make_checkable(self) -> None:
+        """Let it stay pressed; its icon takes the accent then."""
+        self.setCheckable(True)
+        self._draw()
+
+    def set_icon_size(self, size: int) -> None:
+        """Height of the icon in px; beside a text some room is added to its width."""
+        self.setIconSize(QSize(size + 4 if self.text() else size, size))
 
     def _draw(self) -> None:
         t = theme().tokens
@@ -197,9 +207,14 @@ class EmptyState(QWidget):
             column.addSpacing(GRID)
             column.addWidget(action, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(1)
-        column.setContentsMargins(3 * GRID, 3 * GRID, 3 * GRID, 3 * GRID)
+        column.setContentsMargins(GRID, GRID, GRID, GRID)
         self.setLayout(column)
         self.setAccessibleName(f"{heading}. {words}")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        super().resizeEvent(event)
+        # In a low place the words matter more than the picture.
+        self.icon.setVisible(event.size().height() >= 128)
 
     def say(self, icon_name: str, heading: str, words: str = "") -> None:
         """Change what it says."""
@@ -218,6 +233,17 @@ def scrolled(content: QWidget) -> QScrollArea:
     area.setFrameShape(QFrame.Shape.NoFrame)
     content.setObjectName("scrolled")
     area.setWidget(content)
+    layout = content.layout()
+    if layout is not None:
+        margins = layout.contentsMargins()
+        bar = area.verticalScrollBar()
+
+        def make_room(_low: int, high: int) -> None:
+            # The scroll bar stands in the margin, so that what is below a banner lines up with it.
+            right = margins.right() - (bar.sizeHint().width() if high > 0 else 0)
+            layout.setContentsMargins(margins.left(), margins.top(), max(0, right), margins.bottom())
+
+        bar.rangeChanged.connect(make_room)
     # The area itself is no stop for the tab key: what is inside scrolls into view when it gets the focus.
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return area

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any, override
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, QSortFilterProxyModel, Qt, QTimer
-from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QKeySequence, QPainter, QPen, QShowEvent
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QPen,
+    QResizeEvent,
+    QShowEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -18,10 +27,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.models.table import FLASH_ROLE, ICON_ROLE, SHARE_ROLE, SORT_ROLE, TONE_ROLE, TableModel
+from gui.models.table import FLASH_ROLE, ICON_ROLE, SHARE_ROLE, SORT_ROLE, SUB_ROLE, TONE_ROLE, TableModel
 from gui.views import icons
 from gui.views.theme import font, theme
-from gui.views.tokens import SIZE_BODY, Tone
+from gui.views.tokens import SIZE_BODY, SIZE_SMALL, Tone
 from gui.views.widgets.basic import EmptyState
 from gui.views.widgets.figure import draw_share
 
@@ -29,6 +38,8 @@ type Index = QModelIndex | QPersistentModelIndex
 
 ROW_HEIGHT = 38
 PADDING = 12
+LINE_GAP = 9
+"""Room above and below the text of a row with two lines."""
 
 
 class CellDelegate(QStyledItemDelegate):
@@ -64,7 +75,16 @@ class CellDelegate(QStyledItemDelegate):
             painter.setPen(QColor(tokens.tone(tone)))
             metrics = QFontMetricsF(painter.font())
             shown = metrics.elidedText(words, Qt.TextElideMode.ElideRight, inner.width())
-            painter.drawText(inner, int(index.data(Qt.ItemDataRole.TextAlignmentRole)), shown)
+            below = index.data(SUB_ROLE)
+            if below:
+                inner.adjust(0, LINE_GAP, 0, -LINE_GAP)
+                painter.drawText(inner, int(Qt.AlignmentFlag.AlignTop.value), shown)
+                painter.setFont(font(SIZE_SMALL))
+                painter.setPen(QColor(tokens.muted))
+                inner.setTop(inner.top() + metrics.height() + 2)
+                painter.drawText(inner, int(Qt.TextFlag.TextWordWrap.value), below)
+            else:
+                painter.drawText(inner, int(index.data(Qt.ItemDataRole.TextAlignmentRole)), shown)
         focused = state & QStyle.StateFlag.State_HasFocus
         if focused:
             painter.setPen(QPen(QColor(tokens.focus), 2))
@@ -91,6 +111,16 @@ class CellDelegate(QStyledItemDelegate):
         if index.data(SHARE_ROLE) is not None:
             width += 110
         return QSize(int(width), ROW_HEIGHT)
+
+    @staticmethod
+    def height_for(words: str, width: float) -> int:
+        """Height of a row whose second line is `words`, wrapped at `width` px."""
+        if not words:
+            return ROW_HEIGHT
+        area = QRectF(0, 0, max(60.0, width), 10_000)
+        wrapped = QFontMetricsF(font(SIZE_SMALL)).boundingRect(area, int(Qt.TextFlag.TextWordWrap.value), words)
+        first = QFontMetricsF(font(SIZE_BODY, 500)).height()
+        return max(ROW_HEIGHT, int(first + 2 + wrapped.height() + 2 * LINE_GAP + 1))
 
 
 class DataTable(QTableView):
@@ -128,8 +158,14 @@ class DataTable(QTableView):
             # Until a heading is clicked the model's own order holds.
             self.proxy.sort(-1)
             header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self._tall = next((number for number, column in enumerate(model.columns) if column.sub), None)
+        self._dropped: set[int] = set()
+        self._filling = all(not column.stretch for column in model.columns)
         model.rowsInserted.connect(self._fit)
         model.modelReset.connect(self._fit)
+        if self._tall is not None:
+            header.sectionResized.connect(self._fit_rows)
+            self.proxy.layoutChanged.connect(self._fit_rows)
         model.dataChanged.connect(self._changed)
         self._flash_timer = QTimer(self)
         self._flash_timer.setInterval(150)
@@ -154,12 +190,51 @@ class DataTable(QTableView):
         super().showEvent(event)
         self._fit()
 
+    @override
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
     def _fit(self) -> None:
-        """Columns as wide as their widest of the first rows; they only grow later, so that nothing jumps."""
+        """Columns as wide as their widest; room that is left over is shared out when no column takes it all."""
+        self._drop_optional()
         header = self.horizontalHeader()
-        for number, column in enumerate(self.source.columns):
-            if not column.stretch:
-                header.resizeSection(number, self._wanted(number))
+        numbers = [
+            n for n, column in enumerate(self.source.columns) if not column.stretch and not self.isColumnHidden(n)
+        ]
+        wanted = {number: self._wanted(number) for number in numbers}
+        rest = self.viewport().width() - sum(wanted.values())
+        extra = max(0, rest // len(numbers)) if self._filling and numbers else 0
+        for number in numbers:
+            header.resizeSection(number, wanted[number] + extra)
+        self._fit_rows()
+
+    def _drop_optional(self) -> None:
+        """Leave optional columns out, the last first, while the others need the room."""
+        for number in self._dropped:
+            self.setColumnHidden(number, False)
+        self._dropped.clear()
+        columns = list(enumerate(self.source.columns))
+        need = sum(self._wanted(n) + (120 if c.stretch else 0) for n, c in columns if not self.isColumnHidden(n))
+        for number, column in reversed(columns):
+            if need <= self.viewport().width():
+                return
+            if column.optional and not self.isColumnHidden(number):
+                need -= self._wanted(number)
+                self.setColumnHidden(number, True)
+                self._dropped.add(number)
+
+    def _fit_rows(self) -> None:
+        """Rows with a second line as high as it needs at the width it has."""
+        if self._tall is None or not self.isVisible():
+            return
+        for row in range(self.proxy.rowCount()):
+            index = self.proxy.index(row, self._tall)
+            # Measured a little narrower than painted: a word at the very edge must not lose its line.
+            room = self.columnWidth(self._tall) - 2 * PADDING - 4 - (24 if index.data(ICON_ROLE) else 0)
+            height = CellDelegate.height_for(str(index.data(SUB_ROLE) or ""), room)
+            if self.rowHeight(row) != height:
+                self.setRowHeight(row, height)
 
     def _widen(self) -> None:
         header = self.horizontalHeader()
