@@ -186,6 +186,7 @@ async def test_events_come_late_after_the_reconnect(sim: Simulator, wire: Wire) 
     sim.faults.add(effects.UntilReconnect(), event="position", count=1)
     sim.trader(101).buy("MNQ", 1)
     sim.trader(101).buy("MNQ", 1)
+    await hub.invoke("SubscribePositions", 101)
     assert [p["size"] for p in of(await hub.drain(), "GatewayUserPosition")] == [2]
     sim.faults.add(effects.Close(1006))
     await hub.close_code()

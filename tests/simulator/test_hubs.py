@@ -53,7 +53,8 @@ async def test_handshake_and_first_call_may_share_a_frame(sim: Simulator, wire: 
 
 async def test_events_go_to_those_who_subscribed_to_that_account(sim: Simulator, wire: Wire) -> None:
     hub = await wire.subscribed(101)
-    sim.trader(102).buy("MNQ", 1)
+    for account in (102, 201):
+        sim.trader(account).buy("MNQ", 1)
     sim.trader(101).buy("MNQ", 2)
     messages = await hub.drain()
     assert {p["accountId"] for p in of(messages, "GatewayUserPosition")} == {101}
