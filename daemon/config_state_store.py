@@ -32,6 +32,10 @@ class FileStateStore:
         self._path = path
         self._copy = path.with_name(path.name + ".copy")
 
+    def exists(self) -> bool:
+        """Whether a state was ever stored here, readable or not."""
+        return self._path.exists() or self._copy.exists()
+
     def load(self) -> str | None:
         existing = [path for path in (self._path, self._copy) if path.exists()]
         for path in existing:

@@ -10,14 +10,23 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from daemon.config_errors import ConfigError, ConfigErrors
-from daemon.config_loader import load_accounts, load_holidays, load_risk_config
+from daemon.config_files import (
+    FILES,
+    MODELS,
+    Configuration,
+    FileName,
+    LoadedFiles,
+    configuration_of,
+    load_files,
+)
+from daemon.config_loader import write_templates
 from daemon.config_state_store import FileStateStore, StateStore, StateUnreadable, seal, unseal
-from shared.config import AccountsConfig, HolidayCalendar, ResetConfig, RiskConfig
+from shared.config import AccountsConfig, ResetConfig, RiskConfig
 from shared.config_changes import Change, diff, split, tree_of
 from shared.paths import Home
 
@@ -30,58 +39,17 @@ __all__ = [
     "FileChange",
     "FileName",
     "FileStateStore",
+    "LoadedFiles",
+    "NextReset",
     "Pending",
     "Report",
     "UnknownChange",
     "load_files",
+    "open_configuration",
 ]
-
-FileName = Literal["risk_config.yaml", "accounts.yaml", "holidays.yaml"]
-FILES: tuple[FileName, ...] = ("risk_config.yaml", "accounts.yaml", "holidays.yaml")
 
 SHORTEST_DAY_US = 20 * 3600 * 1_000_000
 """No reset follows a change of the reset time sooner than this, or a chain of changes would give a fresh day each."""
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """The three files together."""
-
-    risk: RiskConfig
-    accounts: AccountsConfig
-    holidays: HolidayCalendar
-
-    def part(self, file: FileName) -> BaseModel:
-        return {"risk_config.yaml": self.risk, "accounts.yaml": self.accounts, "holidays.yaml": self.holidays}[file]
-
-    def with_part(self, part: BaseModel) -> "Configuration":
-        if isinstance(part, RiskConfig):
-            return replace(self, risk=part)
-        if isinstance(part, AccountsConfig):
-            return replace(self, accounts=part)
-        if isinstance(part, HolidayCalendar):
-            return replace(self, holidays=part)
-        raise TypeError(f"{type(part).__name__} is none of the configuration files")
-
-
-type LoadedFiles = Mapping[FileName, BaseModel | ConfigErrors]
-"""Each file's configuration, or what is wrong with it."""
-
-
-def load_files(home: Home) -> dict[FileName, BaseModel | ConfigErrors]:
-    """Read the three files of a home folder; errors are returned, not raised."""
-    loaded: dict[FileName, BaseModel | ConfigErrors] = {}
-    readers: dict[FileName, tuple[Callable[[Path], BaseModel], Path]] = {
-        "risk_config.yaml": (load_risk_config, home.risk_config_file),
-        "accounts.yaml": (load_accounts, home.accounts_file),
-        "holidays.yaml": (load_holidays, home.holidays_file),
-    }
-    for file, (read, path) in readers.items():
-        try:
-            loaded[file] = read(path)
-        except ConfigErrors as errors:
-            loaded[file] = errors
-    return loaded
 
 
 @dataclass(frozen=True)
@@ -176,7 +144,7 @@ class ConfigState:
             if errors:
                 raise ConfigErrors(errors + damage)
             parts = {file: found for file, found in files.items() if isinstance(found, BaseModel)}
-            configuration = _configuration(parts)
+            configuration = configuration_of(parts)
             state = cls(store, next_reset, configuration, configuration)
             state._save(configuration, configuration, None, 0)
             return state, Report(errors=damage)
@@ -317,6 +285,19 @@ class ConfigState:
         self._effective_at, self._no_reset_before = effective_at, no_reset_before
 
 
+def open_configuration(home: Home, at: int, next_reset: NextReset) -> tuple[ConfigState, Report, list[Path]]:
+    """Start from a home folder: templates for a new one (their paths are returned), the stored state for a known one.
+
+    Raises ConfigErrors (exit code 2) if a file is invalid and there is no last good one, OSError if the home can't be
+    written.
+    """
+    store = FileStateStore(home.config_state_file)
+    # Where there is a state, a missing file was taken away and is answered with the last good one.
+    written = [] if store.exists() else write_templates(home)
+    state, report = ConfigState.start(store, load_files(home), at, next_reset)
+    return state, report, written
+
+
 def _diff(old: Configuration, new: Configuration, file: FileName) -> list[Change]:
     before: Any = old.part(file)
     after: Any = new.part(file)
@@ -336,27 +317,11 @@ def _stored(part: BaseModel) -> dict[str, Any]:
     return tree
 
 
-_MODELS: dict[FileName, type[BaseModel]] = {
-    "risk_config.yaml": RiskConfig,
-    "accounts.yaml": AccountsConfig,
-    "holidays.yaml": HolidayCalendar,
-}
-
-
-def _configuration(parts: Mapping[FileName, BaseModel]) -> Configuration:
-    risk, accounts, holidays = (parts[file] for file in FILES)
-    if not (
-        isinstance(risk, RiskConfig) and isinstance(accounts, AccountsConfig) and isinstance(holidays, HolidayCalendar)
-    ):
-        raise TypeError("the parts of the configuration are mixed up")
-    return Configuration(risk, accounts, holidays)
-
-
 def _restore(text: str) -> tuple[Configuration, Configuration, int | None, int]:
     state = unseal(text)
     try:
         active, wished = (
-            _configuration({file: _MODELS[file].model_validate(state[which][file]) for file in FILES})
+            configuration_of({file: MODELS[file].model_validate(state[which][file]) for file in FILES})
             for which in ("active", "wished")
         )
         effective_at, no_reset_before = state["effective_at"], state["no_reset_before"]

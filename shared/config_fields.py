@@ -9,6 +9,7 @@ import datetime as dt
 import difflib
 import functools
 import importlib.resources
+import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -85,8 +86,10 @@ def _flag(value: object) -> bool:
 def _whole(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, Decimal | float) and abs(value) < 1e12 and value == int(value):
-        return int(value)
+    if isinstance(value, Decimal | float):
+        number = float(value)  # 1E+999 becomes infinity here, and is refused before int() would write it out
+        if math.isfinite(number) and value == int(value):
+            return int(value)
     raise PydanticCustomError("whole_number", "must be a whole number")
 
 

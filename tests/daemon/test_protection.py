@@ -20,8 +20,10 @@ from daemon.protection import (
     Configuration,
     FileName,
     LoadedFiles,
+    Report,
     UnknownChange,
     load_files,
+    open_configuration,
 )
 from shared.config import AccountsConfig, HolidayCalendar, ResetConfig, RiskConfig
 from shared.config_changes import diff
@@ -259,6 +261,20 @@ def test_start_when_file_was_tightened_while_off_applies_it() -> None:
     store = MemoryStore()
     started(store)
     assert limit(started(store, files(TIGHTER), "10:00")) == -400
+
+
+def test_open_configuration_when_home_is_new_writes_templates_and_when_known_does_not(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.create()
+    _, report, written = open_configuration(home, at("09:00"), next_reset)
+    assert len(written) == 3
+    assert report == Report()
+    home.holidays_file.unlink()
+    state, report, written = open_configuration(home, at("09:01"), next_reset)
+    assert written == []
+    assert report.used_last_good == ["holidays.yaml"]
+    assert state.active.holidays.dates
+    assert not home.holidays_file.exists()
 
 
 @pytest.mark.parametrize("why", ["broken", "deleted"])
