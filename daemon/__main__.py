@@ -19,7 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, help_text: str, *, home: bool = False) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help_text, description=help_text)
         if home:
-            made.add_argument("--home", metavar="DIR", help="home folder (else RISK_MANAGER_HOME, else the usual place)")
+            made.add_argument(
+                "--home", metavar="DIR", help="home folder (else RISK_MANAGER_HOME, else the usual place)"
+            )
         return made
 
     command("run", "Run the daemon until Ctrl+C, SIGTERM or the service's stop.", home=True)
@@ -30,10 +32,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--duration", type=_positive, metavar="S", help="with the window: close it after so many seconds")
     simulate = command("simulate", "Run the simulated ProjectX gateway alone.")
     simulate.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 means any free one")
-    simulate.add_argument("--seed", type=int, default=1, help="seed of the simulated market")
+    simulate.add_argument("--seed", type=int, help="seed of the simulated market (else the script's, else 1)")
     simulate.add_argument("--script", metavar="FILE", help="scenario to play")
     command("check", "Check all configuration files and print every error.", home=True)
-    replay = command("replay", "Run a recorded day through a configuration and print what it would have done.", home=True)
+    replay = command(
+        "replay", "Run a recorded day through a configuration and print what it would have done.", home=True
+    )
     replay.add_argument("journal", metavar="JOURNAL", help="file of data/journal")
     replay.add_argument("--config", metavar="FILE", help="another risk_config.yaml, shown side by side")
     status = command("status", "Ask the running daemon how it is.", home=True)

@@ -67,7 +67,7 @@ class Dispatcher:
         keeper: Keeper,
         *,
         recorder: Recorder | None = None,
-        listener: Listener | None = None,
+        listeners: Sequence[Listener] = (),
         read_orders: Callable[[int], Awaitable[Event]] | None = None,
         quoted: Callable[[set[str]], None] | None = None,
     ) -> None:
@@ -77,7 +77,7 @@ class Dispatcher:
         self.failures = 0
         self._keeper = keeper
         self._recorder = recorder
-        self._listener = listener
+        self.listeners = list(listeners)
         self._read_orders = read_orders
         self._quoted = quoted
         self._quoted_now: set[str] = set()
@@ -124,8 +124,9 @@ class Dispatcher:
                 self._subscribe()
         if self._recorder is not None:
             self._recorder.append(event)
-        if self._listener is not None and type(event) is not Tick:
-            self._listener.happened(event)
+        if type(event) is not Tick:
+            for listener in self.listeners:
+                listener.happened(event)
         if decisions:
             self._carry(decisions)
 
@@ -177,8 +178,8 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - one decision that fails keeps none of the others back
                 self.failures += 1
                 logger.opt(exception=error).error("A decision could not be carried out: {}", decision)
-            if self._listener is not None:
-                self._listener.decided(decision)
+            for listener in self.listeners:
+                listener.decided(decision)
 
     def _carry_out(self, decision: Decision) -> None:
         kind = type(decision)

@@ -36,7 +36,7 @@ from daemon.config_writing import write_atomically
 from daemon.configuration import ConfigurationService
 from daemon.core.decisions import Action
 from daemon.core.engine import Engine
-from daemon.core.events import ConfigChanged, ContractSeen, Event, LockRequested, Tick
+from daemon.core.events import ConfigChanged, ContractSeen, Event, LockRequested, MoveRefused, Tick
 from daemon.core.rules import rules_not_built
 from daemon.core.units import SECOND_US, to_iso
 from daemon.credentials import CredentialError, CredentialStore, key_of, redact, register_secret
@@ -263,7 +263,7 @@ class Service:
             self.engine,
             self.store,
             recorder=self.journal,
-            listener=self.announcer,
+            listeners=[self.announcer],
             read_orders=self._read_orders,
             quoted=self._want_quotes,
         )
@@ -292,6 +292,7 @@ class Service:
             self.dispatcher.deliver_and_settle,
             on_attempt=self._attempted,
             on_alert=lambda alert: self.alert(alert.text),
+            on_dropped=self._move_dropped,
             login_of=lambda account_id: self.engine.account(account_id).login,
         )
         self.dispatcher.sender = self.enforcer
@@ -605,6 +606,10 @@ class Service:
             answer.code or "",
             answer.message,
         )
+
+    def _move_dropped(self, action: Action, answer: Answer | None) -> None:
+        if action.order_id is not None and action.stop_price is not None:
+            self.deliver(MoveRefused(self.clock.now(), action.account_id, action.order_id, action.stop_price))
 
     def _gateway_alert(self, text: str, detail: str) -> None:
         logger.error("{} {}", text, detail)

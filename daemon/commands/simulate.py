@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 
-def simulate(port: int, seed: int, script: str | None) -> int:
+def simulate(port: int, seed: int | None, script: str | None) -> int:
     """Run until Ctrl+C or SIGTERM. Returns the exit code."""
     from daemon.simulator import simulate as serve
 

@@ -528,8 +528,9 @@ class Engine:
         """Turn what is demanded into obligations, set the bands and the timers."""
         for contract_id, latch in account.latches.items():
             if latch.cancel_orders:
+                closing = obligations.closing_now(account)
                 for order in account.orders.values():
-                    if order.contract_id == contract_id:
+                    if order.contract_id == contract_id and order.order_id not in closing:
                         account.order_latches.setdefault(order.order_id, latch)
         rules = self._rules[account.account_id]
         demanding = account.locks or account.latches or account.order_latches or account.obligations

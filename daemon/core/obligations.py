@@ -33,7 +33,7 @@ class Demand:
 def demands(account: AccountState, market: Market, rules: Iterable[RuleState], now: int) -> dict[str | int, Demand]:
     """Everything that must be done for an account now."""
     found: dict[str | int, Demand] = {}
-    closing = _closing_now(account) if account.locks else frozenset()
+    closing = closing_now(account) if account.locks else frozenset()
     for lockout in account.locks.values():
         for position in account.positions.values():
             if covers(lockout, position.contract_id, market):
@@ -117,7 +117,7 @@ def reconcile(
         out.append(Act(action))
 
 
-def _closing_now(account: AccountState) -> frozenset[int]:
+def closing_now(account: AccountState) -> frozenset[int]:
     """Market orders that are taking a position down and cannot turn it round, such as our own closes: they may go on."""
     left = {contract_id: position.size for contract_id, position in account.positions.items()}
     found = set()
