@@ -12,7 +12,7 @@ from daemon.clock import Clock
 from daemon.core.events import OrdersSnapshot, PositionsSnapshot, TradesSnapshot
 from daemon.gateway.inbox import Inbox
 from daemon.gateway.limiter import Priority
-from daemon.gateway.mirror import AccountMirror, Surprise
+from daemon.gateway.mirror import AccountMirror, FillWatch, Surprise
 from daemon.gateway.reads import AccountReads, contract_ids
 from daemon.gateway.timings import Timings
 
@@ -36,6 +36,8 @@ class MonitoredAccount:
     last_event_at: int | None = None
     last_read_at: int | None = None
     mirror: AccountMirror = field(default_factory=AccountMirror)
+    fills: FillWatch = field(default_factory=FillWatch)
+    watched: set[str] = field(default_factory=set)
 
 
 class Reconciler:
@@ -59,6 +61,7 @@ class Reconciler:
         self._timings = timings
         self._running: dict[int, asyncio.Task[None]] = {}
         self._again: set[int] = set()
+        self._side_by_side = asyncio.Semaphore(timings.reconcile_at_once)
 
     def request(self, account: MonitoredAccount) -> asyncio.Task[None]:
         """There was a gap: read positions, orders and trades until that has worked once from now on."""
@@ -104,7 +107,7 @@ class Reconciler:
 
     async def orders(self, account: MonitoredAccount, priority: Priority) -> list[Surprise]:
         """Read and deliver the working orders; returns what had not been pushed. Raises GatewayError."""
-        snapshot = await self._reads.orders(account.account_id, priority)
+        snapshot = await self._reads.orders(account.account_id, account.mirror, priority)
         surprises = account.mirror.read_orders(snapshot.orders, snapshot.started_at)
         self._take(account, snapshot, contract_ids(snapshot.orders))
         return surprises
@@ -127,7 +130,8 @@ class Reconciler:
         while True:
             self._again.discard(account.account_id)
             try:
-                await self.once(account)
+                async with self._side_by_side:
+                    await self.once(account)
             except GatewayError as error:
                 pause = max(error.retry_after, pauses[min(attempt, len(pauses) - 1)])
                 attempt += 1

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 
 _MICROS = 1_000_000
+_LEAST_PAUSE = 0.25
+"""Seconds of pause even when the gateway says Retry-After: 0."""
 
 
 class Priority(IntEnum):
@@ -78,7 +80,7 @@ class RequestBudget:
         if retry_after is None or not 0 <= retry_after < float("inf"):
             pause = self._backoff[min(self._strikes, len(self._backoff) - 1)]
         else:
-            pause = min(retry_after, self._retry_after_max)
+            pause = min(max(retry_after, _LEAST_PAUSE), self._retry_after_max)
         self._strikes += 1
         self._paused_until = max(self._paused_until, now + round(pause * _MICROS))
         return pause

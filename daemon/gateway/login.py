@@ -16,27 +16,22 @@ from typing import Any
 from daemon.broker import GatewayError
 from daemon.clock import Clock
 from daemon.core.events import (
-    AccountListed,
-    AccountUpdate,
     ConnectionChanged,
     Event,
-    OrderUpdate,
-    PositionUpdate,
-    TradeUpdate,
 )
 from daemon.core.units import SECOND_US
 from daemon.gateway.account import MonitoredAccount, Reconciler
 from daemon.gateway.contracts import ContractBook
 from daemon.gateway.inbox import Inbox
 from daemon.gateway.limiter import Priority, PriorityLimiter
-from daemon.gateway.mirror import Surprise
-from daemon.gateway.parsing import AccountRecord
+from daemon.gateway.mirror import AccountMirror, Surprise
 from daemon.gateway.polling import Poller
 from daemon.gateway.quotes import QuoteFeed
 from daemon.gateway.reads import AccountReads
 from daemon.gateway.rest import LoginError, LoginRest, RestTransport
+from daemon.gateway.roster import Roster
 from daemon.gateway.status import AccountStatus, LoginState, LoginStatus
-from daemon.gateway.supervisor import HubKind, HubSupervisor, Link
+from daemon.gateway.supervisor import HubError, HubKind, HubSupervisor, Link
 from daemon.gateway.timings import Timings
 
 _log = logging.getLogger(__name__)
@@ -88,13 +83,11 @@ class LoginSession:
         random: Random,
     ) -> None:
         self.username = username
-        self._wanted = None if accounts is None else frozenset(accounts)
         self._make_link = make_link
         self._clock = clock
         self._deliver = deliver
         self._on_alert = on_alert
         self._book = book
-        self._claim = claim
         self._on_change = on_change
         self._timings = timings
         self._random = random
@@ -109,7 +102,17 @@ class LoginSession:
         self._rest_up: bool | None = None
         self.state = LoginState.STARTING
         self.detail = ""
-        self.monitored: dict[int, MonitoredAccount] = {}
+        self.roster = Roster(
+            username,
+            accounts,
+            clock=clock,
+            deliver=deliver,
+            on_alert=lambda text: self._alert_once(text, ""),
+            claim=lambda account_id: claim(account_id, self),
+            on_stranger=self._relist_wanted.set,
+            on_gap=self._gap,
+            timings=timings,
+        )
         self.rest = LoginRest(
             username,
             credentials,
@@ -128,9 +131,9 @@ class LoginSession:
             fetch=self.reads.contract,
             timings=timings,
             on_alert=on_alert,
-            on_account=self._account_pushed,
-            on_push=self._pushed,
-            on_lost=self._lost,
+            on_account=self.roster.account_pushed,
+            on_push=self.roster.pushed,
+            on_lost=self.roster.lost,
             on_logout=self._logged_out,
         )
         self.reconciler = Reconciler(self.reads, self.inbox, clock, day_start, timings)
@@ -156,11 +159,10 @@ class LoginSession:
             random=random,
         )
 
-    # --- life
-    # -----------------------------------------------------------------------------------------------------------
+    # --- life --------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start logging in; it goes on for ever."""
+        """Start logging in; it goes on until `stop`."""
         self._spawn(self._run(), "login")
 
     async def first_try(self) -> None:
@@ -222,6 +224,10 @@ class LoginSession:
         """Read one account now. Raises GatewayError."""
         await self.reconciler.once(self._account(account_id))
 
+    def mirror(self, account_id: int) -> AccountMirror:
+        """What is known of an account's positions and orders. Raises GatewayError."""
+        return self._account(account_id).mirror
+
     def _account(self, account_id: int) -> MonitoredAccount:
         account = self.monitored.get(account_id)
         if account is None:
@@ -232,10 +238,9 @@ class LoginSession:
         await self._get_in()
         self.user_hub.start()
         self._spawn(self._learn_contracts(), "contracts")
-        self._spawn(self._poller.run(), "polls")
-        self._spawn(self._relist_when_wanted(), "relist")
-        while True:
-            await self._keep_token()
+        self._spawn(self._for_ever(self._poller.run), "polls")
+        self._spawn(self._for_ever(self._relist_when_wanted), "relist")
+        self._spawn(self._for_ever(self._keep_token), "token")
 
     async def _get_in(self) -> None:
         """Log in and list the accounts; returns when there is one to monitor."""
@@ -294,77 +299,41 @@ class LoginSession:
         left = (self.rest.token_expires_at - self._clock.now()) / SECOND_US
         return max(0.2, left / 6)
 
-    # --- accounts
-    # -------------------------------------------------------------------------------------------------------
+    # --- accounts ----------------------------------------------------------------------------------
+
+    @property
+    def monitored(self) -> dict[int, MonitoredAccount]:
+        """Accounts by id."""
+        return self.roster.monitored
 
     async def relist(self) -> None:
-        """Read the account list and take it in. Raises GatewayError. A list without any account is not believed."""
+        """Read the account list, and subscribe and read what is new. Raises GatewayError."""
         started_at = self._clock.now()
         records = await self.reads.accounts(Priority.POLL if self.monitored else Priority.READ)
-        mine = [r for r in records if self._wanted is None or r.account_id in self._wanted]
-        if not mine:
-            if self.monitored:
-                self._alert_once(f"The gateway lists no account of {self.username} any more; all stay monitored.", "")
+        fresh = self.roster.take_list(records, started_at)
+        if not fresh or not self.user_hub.running:
             return
-        if self._wanted is not None and not self._wanted <= {r.account_id for r in mine}:
-            missing = sorted(self._wanted - {r.account_id for r in mine} - self.monitored.keys())
-            if missing:
-                self._alert_once(
-                    f"{self.username} has no account {missing[0]}; correct `accounts` in accounts.yaml.", ""
-                )
-        fresh = [r for r in mine if r.account_id not in self.monitored and self._claim(r.account_id, self)]
-        for record in fresh:
-            self.monitored[record.account_id] = MonitoredAccount(
-                record.account_id, record.name, record.can_trade is not False, record.balance
-            )
-        ids = tuple(r.account_id for r in mine if r.account_id in self.monitored)
-        for account in self.monitored.values():
-            if account.listed and account.account_id not in ids:
-                self._alert_once(f"Account {account.account_id} is no longer listed; it stays monitored.", "")
-            account.listed = account.account_id in ids
-        if ids:
-            self._deliver(AccountListed(self._clock.now(), self.username, ids))
-        for record in mine:
-            known = self.monitored.get(record.account_id)
-            if known is not None and known.pushed_at < started_at:
-                self._account_told(known, record, announce=record in fresh)
-        if fresh and self.user_hub.running:
-            # New on a connected hub: subscribe by connecting anew, which also reads it.
-            link = self.user_hub.link
-            for record in fresh:
-                if link is not None:
-                    await self._subscribe_account(link, record.account_id)
-                self.reconciler.request(self.monitored[record.account_id])
-
-    def _account_pushed(self, record: AccountRecord) -> None:
-        account = self.monitored.get(record.account_id)
-        if account is None:
-            if self._wanted is None or record.account_id in self._wanted:
-                self._relist_wanted.set()
-            return
-        account.pushed_at = account.last_event_at = self._clock.now()
-        self._account_told(account, record)
-
-    def _account_told(self, account: MonitoredAccount, record: AccountRecord, *, announce: bool = False) -> None:
-        can_trade = account.can_trade if record.can_trade is None else record.can_trade
-        name = record.name or account.name
-        balance = account.balance if record.balance is None else record.balance
-        if announce or (can_trade, name, balance) != (account.can_trade, account.name, account.balance):
-            account.can_trade, account.name, account.balance = can_trade, name, balance
-            self._deliver(
-                AccountUpdate(self._clock.now(), account.account_id, self.username, name, can_trade, record.balance)
-            )
+        link = self.user_hub.link
+        try:
+            if link is None:
+                raise HubError("it is just being connected")
+            async with asyncio.timeout(self._timings.hub_subscribe):
+                for account in fresh:
+                    await self._subscribe_account(link, account.account_id)
+        except (HubError, TimeoutError):
+            self.user_hub.rebuild("a new account is to be subscribed")
+        for account in fresh:
+            self.reconciler.request(account)
 
     async def _relist_when_wanted(self) -> None:
         """A push named an account that is not known: list the accounts, but not more often than every few seconds."""
-        while True:
-            await self._relist_wanted.wait()
-            self._relist_wanted.clear()
-            try:
-                await self.relist()
-            except GatewayError as error:
-                _log.info("Listing the accounts of %s failed: %s", self.username, error)
-            await asyncio.sleep(min(5.0, self._timings.poll))
+        await self._relist_wanted.wait()
+        self._relist_wanted.clear()
+        try:
+            await self.relist()
+        except GatewayError as error:
+            _log.info("Listing the accounts of %s failed: %s", self.username, error)
+        await asyncio.sleep(min(5.0, self._timings.poll))
 
     async def _learn_contracts(self) -> None:
         try:
@@ -372,27 +341,10 @@ class LoginSession:
         except GatewayError as error:
             _log.warning("The list of contracts could not be read, they are looked up one by one: %s", error)
 
-    # --- pushes
-    # ---------------------------------------------------------------------------------------------------------
+    # --- what goes wrong ---------------------------------------------------------------------------
 
-    def _pushed(self, event: PositionUpdate | OrderUpdate | TradeUpdate) -> bool:
-        account = self.monitored.get(event.account_id)
-        if account is None:
-            if self._wanted is None or event.account_id in self._wanted:
-                self._relist_wanted.set()
-            return False
-        account.last_event_at = event.at
-        if isinstance(event, PositionUpdate):
-            account.mirror.push_position(event.position, event.at)
-        elif isinstance(event, OrderUpdate):
-            account.mirror.push_order(event.order, event.at)
-        return True
-
-    def _lost(self, account_id: int | None) -> None:
-        """A push had to be dropped: read what it may have said."""
-        for account in self.monitored.values():
-            if account_id is None or account.account_id == account_id:
-                self.reconciler.request(account)
+    def _gap(self, account: MonitoredAccount) -> None:
+        self.reconciler.request(account)
 
     def _logged_out(self) -> None:
         """GatewayLogout: the session may be over. Check it by connecting anew, at most every ten seconds."""
@@ -425,8 +377,7 @@ class LoginSession:
         else:
             _log.warning("Account %s changed without being pushed: %s", account.account_id, detail)
 
-    # --- hubs
-    # -----------------------------------------------------------------------------------------------------------
+    # --- hubs --------------------------------------------------------------------------------------
 
     async def _connect(self, kind: HubKind) -> Link:
         return self._make_link(kind, self.rest.token, self.inbox.receive, self.inbox.bad_line)
@@ -495,8 +446,7 @@ class LoginSession:
         self._deliver(ConnectionChanged(self._clock.now(), self.username, str(channel), up, reason))
         self._on_change()
 
-    # --- small parts
-    # ----------------------------------------------------------------------------------------------------
+    # --- small parts -------------------------------------------------------------------------------
 
     async def keep_warm(self) -> None:
         """Send a ping if nothing was sent for a while."""
@@ -533,9 +483,21 @@ class LoginSession:
         self._tasks = [task for task in self._tasks if not task.done()]
         self._tasks.append(asyncio.create_task(self._guarded(work, name), name=f"{name} {self.username}"))
 
+    async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it again and again. A fault of ours must not end what watches over real money."""
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - logged and alerted, and goes on
+                self._failed(getattr(work, "__name__", "work"), error)
+                await asyncio.sleep(1.0)
+
     async def _guarded(self, work: Awaitable[None], name: str) -> None:
         try:
             await work
-        except Exception as error:  # noqa: BLE001 - logged, and the rest goes on
-            _log.exception("Part '%s' of login %s failed", name, self.username)
-            self._on_alert(f"A part of login {self.username} failed: {name}.", f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - logged and alerted
+            self._failed(name, error)
+
+    def _failed(self, name: str, error: Exception) -> None:
+        _log.error("Part '%s' of login %s failed", name, self.username, exc_info=error)
+        self._on_alert(f"A part of login {self.username} failed: {name}.", f"{type(error).__name__}: {error}")

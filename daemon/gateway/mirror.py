@@ -23,6 +23,30 @@ class Surprise:
 
 
 @dataclass(slots=True)
+class FillWatch:
+    """Whether the pushes of a fill come together: it fills an order, makes a trade and changes a position.
+
+    A push that is missing, alone of its kind, leaves a P&L or a position wrong that no other push will put right.
+    Times are trusted time.
+    """
+
+    _trades: dict[str, int] = field(default_factory=dict)
+    _positions: dict[str, int] = field(default_factory=dict)
+
+    def push_trade(self, contract_id: str, at: int) -> None:
+        """A trade was pushed."""
+        self._trades[contract_id] = at
+
+    def push_position(self, contract_id: str, at: int) -> None:
+        """A position was pushed."""
+        self._positions[contract_id] = at
+
+    def complete(self, contract_id: str, since: int) -> bool:
+        """Whether both a trade and a position of the contract have been pushed since a time."""
+        return self._trades.get(contract_id, -1) >= since and self._positions.get(contract_id, -1) >= since
+
+
+@dataclass(slots=True)
 class AccountMirror:
     """Positions by contract and working orders by id, each with the time of its last push. Times are trusted time."""
 

@@ -25,12 +25,11 @@ from daemon.core.events import (
     PositionsSnapshot,
     TradesSnapshot,
 )
-from daemon.core.units import nanos_to_price
+from daemon.core.units import SECOND_US, nanos_to_price
 from daemon.gateway.contracts import ContractBook
 from daemon.gateway.limiter import Priority, PriorityLimiter, RequestBudget
 from daemon.gateway.login import LoginSession
 from daemon.gateway.loopback import off_loopback
-from daemon.gateway.mirror import AccountMirror
 from daemon.gateway.probe import probe
 from daemon.gateway.status import GatewayStatus, StepResult
 from daemon.gateway.timings import Timings
@@ -84,7 +83,8 @@ class Gateways:
         self._credentials = credentials
         self._clock = clock
         self._deliver = deliver
-        self._on_alert = on_alert
+        self._tell = on_alert
+        self._told: dict[str, int] = {}
         self._day_start = day_start
         self._require_loopback = require_loopback
         self._timings = timings or Timings()
@@ -99,13 +99,12 @@ class Gateways:
         self._book = ContractBook(
             contracts,
             lambda contract: deliver(ContractSeen(clock.now(), contract)),
-            on_alert,
+            self._on_alert,
             clock.monotonic,
             self._timings,
         )
 
-    # --- life
-    # -----------------------------------------------------------------------------------------------------------
+    # --- life --------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Start all logins at once; returns when the first try of each is over, or after `Timings.start`."""
@@ -185,8 +184,7 @@ class Gateways:
             timings=self._timings,
         )
 
-    # --- Broker
-    # ---------------------------------------------------------------------------------------------------------
+    # --- Broker ------------------------------------------------------------------------------------
 
     async def close_position(self, account_id: int, contract_id: str) -> Answer:
         """Position/closeContract. One try."""
@@ -210,13 +208,12 @@ class Gateways:
     async def read_positions(self, account_id: int) -> PositionsSnapshot:
         """Position/searchOpen. Raises GatewayError. The snapshot is returned, not delivered."""
         session = self._owner(account_id)
-        account = session.monitored.get(account_id)
-        mirror = account.mirror if account else AccountMirror()
-        return await session.reads.positions(account_id, mirror, Priority.READ)
+        return await session.reads.positions(account_id, session.mirror(account_id), Priority.READ)
 
     async def read_orders(self, account_id: int) -> OrdersSnapshot:
         """Order/v2/query, working statuses. Raises GatewayError. The snapshot is returned, not delivered."""
-        return await self._owner(account_id).reads.orders(account_id, Priority.READ)
+        session = self._owner(account_id)
+        return await session.reads.orders(account_id, session.mirror(account_id), Priority.READ)
 
     async def read_trades(self, account_id: int, since: int) -> TradesSnapshot:
         """Trade/search. Raises GatewayError. The snapshot is returned, not delivered."""
@@ -234,8 +231,19 @@ class Gateways:
             raise GatewayError(f"no login that is online has account {account_id}")
         return session
 
-    # --- logins
-    # ---------------------------------------------------------------------------------------------------------
+    # --- logins ------------------------------------------------------------------------------------
+
+    def _on_alert(self, text: str, detail: str) -> None:
+        """Pass an alert on, but not the same again and again: what cannot be read may come with every poll."""
+        now = self._clock.monotonic()
+        repeat = round(self._timings.alert_repeat * SECOND_US)
+        if now - self._told.get(text, -repeat - 1) < repeat:
+            _log.info("%s %s", text, detail)
+            return
+        if len(self._told) > 1000:
+            self._told = {known: at for known, at in self._told.items() if now - at < repeat}
+        self._told[text] = now
+        self._tell(text, detail)
 
     def _add(self, adapter: ModuleType, login: LoginConfig) -> LoginSession:
         addresses = _addresses(adapter, self._config)
@@ -294,8 +302,7 @@ class Gateways:
             for late in pending:
                 late.cancel()
 
-    # --- quotes
-    # ---------------------------------------------------------------------------------------------------------
+    # --- quotes ------------------------------------------------------------------------------------
 
     async def _steer_quotes(self) -> None:
         """Keep the market hub of one login connected: any that is online, another when it is down for too long."""

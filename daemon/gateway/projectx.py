@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, Final
 
 import httpx
@@ -78,6 +80,12 @@ class _Exchange:
 _exchange: ContextVar[_Exchange | None] = ContextVar("_exchange", default=None)
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all logins: making it takes some 30 ms of the event loop."""
+    return httpx.create_ssl_context()
+
+
 class _NoLimit:
     """In place of the SDK's limiter: turns are given by `PriorityLimiter` before the SDK is asked."""
 
@@ -101,6 +109,7 @@ class _Client(ProjectX):
             http2=self.base_url.startswith("https:"),
             follow_redirects=False,
             trust_env=self.trust_env,
+            verify=_tls(),
             headers={"Accept": "application/json", "User-Agent": "RiskManager"},
             event_hooks={"response": [self.on_response]},
         )

@@ -15,7 +15,7 @@ from daemon.core.events import (
     TradeRecord,
     TradesSnapshot,
 )
-from daemon.core.units import to_iso
+from daemon.core.units import SECOND_US, to_iso
 from daemon.gateway.limiter import Priority
 from daemon.gateway.mirror import AccountMirror
 from daemon.gateway.parsing import (
@@ -32,6 +32,8 @@ from shared.models import OrderStatus
 _WORKING: Final = [OrderStatus.OPEN, OrderStatus.PENDING, OrderStatus.PENDING_CANCELLATION, OrderStatus.SUSPENDED]
 _PAGE: Final = 500
 _MAX_PAGES: Final = 20
+_QUERY_RETRY_US: Final = 300 * SECOND_US
+"""A missing Order/v2/query is tried again after this: a proxy may have said 404."""
 
 
 class AccountReads:
@@ -47,7 +49,7 @@ class AccountReads:
         self._rest = rest
         self._clock = clock
         self._on_alert = on_alert
-        self._query_missing = False
+        self._query_not_before = -(10**15)
 
     async def accounts(self, priority: Priority) -> list[AccountRecord]:
         """The login's active accounts (Account/search). Raises GatewayError, also if a record cannot be understood."""
@@ -80,26 +82,30 @@ class AccountReads:
                 positions.append(position)
         return PositionsSnapshot(self._clock.now(), account_id, started_at, tuple(positions))
 
-    async def orders(self, account_id: int, priority: Priority) -> OrdersSnapshot:
-        """All working orders (Order/v2/query; where that endpoint is missing Order/searchOpen, without Suspended ones).
+    async def orders(self, account_id: int, mirror: AccountMirror, priority: Priority) -> OrdersSnapshot:
+        """All working orders (Order/v2/query).
 
+        Where that endpoint is missing, the open ones (Order/searchOpen) and those known to be pending or suspended.
         Raises GatewayError, also if an order has no id: it could not be cancelled.
         """
         started_at = self._clock.now()
-        if not self._query_missing:
+        now = self._clock.monotonic()
+        records: list[Any] | None = None
+        if now >= self._query_not_before:
             try:
                 records = await self._query(account_id, priority)
             except EndpointRejectedError as error:
                 if error.status not in {404, 405}:
                     raise
-                self._query_missing = True
+                self._query_not_before = now + _QUERY_RETRY_US
                 self._on_alert(
                     "The gateway has no Order/v2/query; suspended bracket orders cannot be seen until they are active.",
                     str(error),
                 )
-        if self._query_missing:
-            records = await self._rest.read_list("/Order/searchOpen", {"accountId": account_id}, "orders", priority)
         orders: dict[int, OrderRecord] = {}
+        if records is None:
+            records = await self._rest.read_list("/Order/searchOpen", {"accountId": account_id}, "orders", priority)
+            orders = {key: order for key, order in mirror.orders.items() if order.status != OrderStatus.OPEN}
         for record in records:
             _check_owner(record, account_id)
             try:

@@ -129,8 +129,7 @@ class LoginRest:
         """Microseconds since the last request."""
         return self._clock.monotonic() - self._transport.last_request_at
 
-    # --- session
-    # --------------------------------------------------------------------------------------------------------
+    # --- session -----------------------------------------------------------------------------------
 
     async def login(self) -> None:
         """Log in anew. Raises LoginError."""
@@ -231,8 +230,7 @@ class LoginRest:
         self._healthy_again()
         self._on_token()
 
-    # --- requests
-    # -------------------------------------------------------------------------------------------------------
+    # --- requests ----------------------------------------------------------------------------------
 
     async def mutate(self, endpoint: str, body: dict[str, Any]) -> Answer:
         """One try of an order request. Never raises for what the gateway or the network did."""

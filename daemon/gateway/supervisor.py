@@ -183,8 +183,9 @@ class HubSupervisor:
             self._on_up()
             reason = await self._until_down(link)
             self.link = None
-            if loop.time() - since >= self._timings.hub_stable:
-                self._attempt = 0
+            stable = loop.time() - since >= self._timings.hub_stable
+            # One that comes up and drops again is worth trying again soon: each time it brings what has happened.
+            self._attempt = 0 if stable else min(self._attempt, 4)
             self._went_down(str(reason))
             if isinstance(reason, HubError) and reason.unauthorized:
                 await self._on_unauthorized()

@@ -60,6 +60,10 @@ class Timings:
     """A change found by a poll and not pushed within this time means that the stream is frozen."""
     frozen_backoff: tuple[float, ...] = (0.0, 60.0, 120.0, 300.0, 600.0)
     """Least time since the last rebuild for a frozen stream, by how many there were."""
+    alert_repeat: float = 300.0
+    """The same alert is given again only after this long."""
+    reconcile_at_once: int = 6
+    """Accounts of a login that are read anew side by side, three requests each."""
     contract: float = 2.0
     """Longest an event waits for the data of an unknown contract."""
     contract_retry: float = 30.0

@@ -48,7 +48,7 @@ def test_budget_when_429_comes_pauses_everything_as_told_or_ever_longer() -> Non
     made = budget()
     assert made.refused(0, 7.5) == 7.5
     assert made.delay(Priority.MUTATION, 0) == 7_500_000
-    assert made.refused(0, 0) == 0
+    assert made.refused(0, 0) == 0.25
     made.answered()
     now = 100 * SECOND
     assert [made.refused(now, None) for _ in range(7)] == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
