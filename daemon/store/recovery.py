@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from daemon.store.database import StoreError, connect, connect_reading, make_private, migrate
+from daemon.store.database import BUSY_SECONDS, StoreError, connect, make_private, migrate
 from daemon.store.rows import Row, lockout_of
 from daemon.store.statements import STATEMENTS
 from shared.schema import json_text
@@ -58,30 +58,42 @@ def identity(row: Row) -> Identity:
 def read_lockouts(path: Path) -> Evidence:
     """Whatever can be read of the table `lockouts` in a database that may be damaged. Never raises."""
     evidence = Evidence(path)
-    for order in ("ASC", "DESC"):  # a damaged page in the middle leaves both ends readable
+    # A damaged page in the middle leaves both ends readable; a full disk leaves `immutable`, which does not see the
+    # -wal.
+    for parameters, order, whole in (
+        ("mode=ro", "ASC", True),
+        ("mode=ro", "DESC", True),
+        ("immutable=1", "ASC", not has_wal(path)),
+    ):
         try:
-            with contextlib.closing(connect_reading(path)) as connection:
-                names = [name for _, name, *_ in connection.execute("PRAGMA table_info(lockouts)")]
-                if not set(names) >= {"id", "account_id", "rule_id", "kind", "locked_at", "expires_at", "cleared_at"}:
-                    return evidence
-                wanted = [name for name in _LOCKOUTS.columns if name in names]
-                sound = True
-                cursor = connection.execute(f"SELECT {', '.join(wanted)} FROM lockouts ORDER BY id {order}")
-                for values in cursor:
-                    try:
-                        row = _DEFAULTS | _LOCKOUTS.read(wanted, values)
-                        lockout_of(row)
-                    except (ValueError, TypeError):
-                        sound = False
-                        continue
-                    evidence.lockouts.setdefault(identity(row), row)
-                evidence.complete = sound
-                return evidence
+            uri = f"{path.absolute().as_uri()}?{parameters}"
+            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
+                sound = _read_into(evidence, connection, order)
         except (sqlite3.Error, OSError):
             continue
+        evidence.complete = sound and whole
+        break
     return evidence
 
 
+def _read_into(evidence: Evidence, connection: sqlite3.Connection, order: str) -> bool:
+    names = [name for _, name, *_ in connection.execute("PRAGMA table_info(lockouts)")]
+    if not set(names) >= _REQUIRED:
+        return False
+    wanted = [name for name in _LOCKOUTS.columns if name in names]
+    sound = True
+    for values in connection.execute(f"SELECT {', '.join(wanted)} FROM lockouts ORDER BY id {order}"):
+        try:
+            row = _DEFAULTS | _LOCKOUTS.read(wanted, values)
+            lockout_of(row)
+        except (ValueError, TypeError):
+            sound = False
+            continue
+        evidence.lockouts.setdefault(identity(row), row)
+    return sound
+
+
+_REQUIRED: Final = frozenset({"id", "account_id", "rule_id", "kind", "locked_at", "expires_at", "cleared_at"})
 _DEFAULTS: Final[Row] = {
     "symbol": None,
     "reason": "",
@@ -92,6 +104,14 @@ _DEFAULTS: Final[Row] = {
     "clear_by": None,
     "clear_reason": None,
 }
+
+
+def has_wal(path: Path) -> bool:
+    """Whether changes may stand in the -wal that are not in the file itself."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    except OSError:
+        return False
 
 
 def replicas(public: Path | None) -> list[Path]:

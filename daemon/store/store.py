@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -14,32 +15,22 @@ from daemon.core.events import Event
 from daemon.store import reader, recovery
 from daemon.store.backup import back_up
 from daemon.store.book import Book
-from daemon.store.database import (
-    StoreError,
-    connect,
-    connect_reading,
-    damage,
-    explain,
-    make_private,
-    migrate,
-    stored_revision,
-)
+from daemon.store.database import StoreError, connect, connect_reading, explain
+from daemon.store.opening import Opened, open_database
 from daemon.store.rows import Change, DecisionRows, Row, order_of, position_of
 from daemon.store.state import SavedState
 from daemon.store.writer import Job, Mirror, Writer, delete_older
-from shared.schema import SCHEMA_REVISION, json_text, time_text
+from shared.schema import json_text, time_text
 
 
 class Store:
     """The open database, made by `Store.open`. Its methods are called in the event loop's thread."""
 
-    def __init__(
-        self, path: Path, public: Path | None, on_alert: Callable[[str], None], connection: sqlite3.Connection
-    ) -> None:
+    def __init__(self, path: Path, opened: Opened, on_alert: Callable[[str], None]) -> None:
         """Not to be called directly: see `open`."""
         self.path = path
-        self.salvaged_from: str | None = None
-        self._public = public
+        self._opened = opened
+        connection = opened.reading
         self._decisions = DecisionRows(reader.last_entry(connection), reader.open_actions(connection))
         book = Book()
         book.start_with(
@@ -52,9 +43,13 @@ class Store:
             ((row["contract_id"], row["symbol_id"]) for row in reader.rows(connection, "contract_cache")),
             ((row["account_id"], row["balance"]) for row in reader.rows(connection, "accounts")),
         )
-        lockouts = reader.kept_lockouts(connection, 0)
         self._writer = Writer(
-            path, connection=connection, book=book, rebuild=self._rebuild, lockouts=lockouts, on_alert=on_alert
+            path,
+            connection=opened.writing,
+            book=book,
+            rebuild=self._rebuild,
+            lockouts=reader.kept_lockouts(connection, 0),
+            on_alert=on_alert,
         )
 
     @classmethod
@@ -70,57 +65,9 @@ class Store:
             StoreError: it cannot be used; the message is one sentence with the mend.
         """
         try:
-            return cls._open(path, on_alert, public)
+            return cls(path, open_database(path, public, on_alert), on_alert)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(explain(error, path)) from error
-
-    @classmethod
-    def _open(cls, path: Path, on_alert: Callable[[str], None], public: Path | None) -> Store:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise StoreError(f"The database {path} is a folder: move that folder away.")
-        salvaged = None
-        reason: str | None = "it is missing"
-        if path.exists() and path.stat().st_size:
-            reason = damage(path)
-            if reason is None:
-                make_private(path)
-                cls._migrate(path)
-                if not recovery.read_lockouts(path).complete:
-                    reason = "a lockout in it cannot be read"
-        if reason is not None:
-            if path.exists() or recovery.has_traces(path, public):
-                salvaged = recovery.salvage(path, public)
-                where = (
-                    f"the lockouts were read from {salvaged.source}" if salvaged.source else "no lockout could be read"
-                )
-                doubt = "; it is not certain that this is all of them" if salvaged.unknown else ""
-                on_alert(f"The database {path} could not be used ({reason}); a new one is made, {where}{doubt}.")
-            recovery.build(path, salvaged.lockouts if salvaged else [], unknown=bool(salvaged and salvaged.unknown))
-        connection = connect(path)
-        try:
-            for row in recovery.adopt_missing(connection, public):
-                on_alert(
-                    f"Account {row['account_id']} is locked ({row['rule_id']}) by the replica's account, "
-                    "although the database did not know it: an older database had been put back."
-                )
-            store = cls(path, public, on_alert, connection)
-        except BaseException:
-            connection.close()
-            raise
-        if salvaged is not None:
-            store.salvaged_from = salvaged.source
-        return store
-
-    @staticmethod
-    def _migrate(path: Path) -> None:
-        found = stored_revision(path)
-        if found == SCHEMA_REVISION:
-            return
-        if found is not None:
-            # The time is part of a name only; nothing is decided by it.
-            back_up(path, path.parent / "backups", datetime.now(UTC), label=f"before-{SCHEMA_REVISION}")
-        migrate(path)
 
     def load(self, since: int) -> SavedState:
         """Everything stored; trades, ended lockouts and daily P&L since a time (microseconds UTC). Blocks.
@@ -129,14 +76,15 @@ class Store:
             StoreError: it could not be read.
         """
         try:
-            connection = connect_reading(self.path)
-            try:
-                state = reader.load(connection, since)
-            finally:
-                connection.close()
+            if self._opened.writing is None:
+                state = reader.load(self._opened.reading, since)  # the disk took nothing at the start
+            else:
+                with contextlib.closing(connect_reading(self.path)) as connection:
+                    state = reader.load(connection, since)
         except (sqlite3.Error, OSError, ValueError) as error:
             raise StoreError(explain(error, self.path)) from error
-        state.salvaged_from = self.salvaged_from
+        state.salvaged_from = self._opened.salvaged_from
+        state.lockouts_unknown |= self._opened.doubtful
         return state
 
     async def commit(self, decisions: Sequence[Decision], now: int) -> bool:
@@ -193,6 +141,7 @@ class Store:
 
     async def lockouts_settled(self) -> bool:
         """Every account has been locked after `SavedState.lockouts_unknown`: the mark is taken back, durably."""
+        self._opened.doubtful = False
         return await self.commit_state(recovery.UNKNOWN_KEY, None)
 
     def mirror_to(self, mirror: Mirror | None) -> None:
@@ -267,7 +216,7 @@ class Store:
 
     def _rebuild(self, lockouts: Iterable[Row]) -> sqlite3.Connection:
         """Called in the writer thread when the database turns out damaged while running; lockouts are in memory."""
-        recovery.build(self.path, lockouts, unknown=False)
+        recovery.build(self.path, lockouts, unknown=self._opened.doubtful)
         return connect(self.path)
 
 

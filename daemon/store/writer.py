@@ -109,7 +109,7 @@ class Writer:
 
     Args:
         path: the database, migrated.
-        connection: open, from `database.connect`; the writer closes it.
+        connection: open, from `database.connect`; the writer closes it. None: the disk took nothing so far.
         book: what the database holds of positions and orders.
         rebuild: makes a new database in place of a damaged one, holding the given lockouts; returns a connection to it.
         lockouts: rows of all lockouts worth keeping in a rebuilt database.
@@ -120,14 +120,14 @@ class Writer:
         self,
         path: Path,
         *,
-        connection: sqlite3.Connection,
+        connection: sqlite3.Connection | None,
         book: Book,
         rebuild: Callable[[Iterable[Row]], sqlite3.Connection],
         lockouts: Iterable[Row],
         on_alert: Callable[[str], None],
     ) -> None:
         self._path = path
-        self._connection: sqlite3.Connection | None = connection
+        self._connection = connection
         self._book = book
         self._rebuild = rebuild
         self._lockouts: dict[int, Row] = {row["id"]: row for row in lockouts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -222,3 +223,52 @@ async def test_alerts_when_their_receiver_raises_do_not_stop_the_writer(tmp_path
     await store.flush()
     assert [one.id for one in store.load(0).lockouts] == [1]
     await store.close()
+
+
+FULL_AT_START = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+from daemon.core.decisions import Lock
+from tests.store.samples import NOW, Alerts, lockout, open_store
+
+async def main():
+    # No file may grow beyond what the database has already: as a full disk, also for the -shm and the -wal.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    alerts = Alerts()
+    store = open_store(Path(sys.argv[1]), alerts)
+    state = store.load(0)
+    print([one.id for one in state.lockouts], state.lockouts_unknown, len(alerts))
+    print(await store.commit([Lock(lockout(5))], NOW))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print(await store.flush(5), await store.close())
+    store = open_store(Path(sys.argv[1]), alerts)
+    state = store.load(0)
+    print([one.id for one in state.lockouts], state.lockouts_unknown)
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process on POSIX")
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_start_when_the_disk_is_full_protects_and_catches_up(tmp_path: Path, damaged: bool) -> None:
+    store = open_store(tmp_path)
+    await store.commit([Lock(lockout(1)), Lock(lockout(2))], NOW)
+    await store.close()
+    if damaged:
+        store.path.write_bytes(b"x" * 90_000)
+    result = await asyncio.to_thread(run_script, FULL_AT_START, tmp_path)
+    if damaged:
+        # Nothing to read anywhere: the caller locks everything; the new database has what was locked since.
+        assert result == ["[] True 2", "False", "True True", "[5] True"]
+    else:
+        assert result == ["[1, 2] False 1", "False", "True True", "[1, 2, 5] False"]
+    assert sound(store.path)
+
+
+def run_script(code: str, folder: Path) -> list[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=60, check=False
+    )
+    return (result.stdout + result.stderr).splitlines()
