@@ -7,10 +7,6 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import keyring
-import keyring.errors
-from keyring.backends import fail, null
-
 from shared.config import LoginConfig
 
 SERVICE = "RiskManager"
@@ -94,6 +90,11 @@ class CredentialStore:
 
 
 def _system_backend() -> Backend:
+    # Imported when first needed: a daemon whose keys stand in the file is spared 12 MiB.
+    import keyring
+    import keyring.errors
+    from keyring.backends import fail, null
+
     backend = keyring.get_keyring()
     if isinstance(backend, fail.Keyring | null.Keyring):
         raise keyring.errors.NoKeyringError
@@ -101,6 +102,8 @@ def _system_backend() -> Backend:
 
 
 def _sentence(error: BaseException) -> str:
+    import keyring.errors
+
     if isinstance(error, CredentialError):
         return str(error)
     if isinstance(error, keyring.errors.NoKeyringError):
