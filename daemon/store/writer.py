@@ -299,7 +299,13 @@ class Writer:
     def _write(self, batch: Pending, *, durable: bool) -> bool:
         """Write a batch in one transaction; True when done. Never raises."""
         try:
-            self._transact(batch, durable=durable)
+            try:
+                self._transact(batch, durable=durable)
+            except sqlite3.DatabaseError as error:
+                if not is_corruption(error):
+                    raise
+                self._failed(error)
+                self._transact(batch, durable=durable)  # into the database that was made in its place
         except _DATA_ERRORS:
             # Some row is unfit. Write the others, and say which one was left out.
             for change in list(batch.items()):
