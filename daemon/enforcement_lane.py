@@ -220,6 +220,7 @@ class Lane(ABC):
         """A mutation ended and no read or event has shown its outcome: the next one has to be preceded by a read."""
         self.ended = BEGINNING
         self.added = BEGINNING
+        self.emptied = BEGINNING
         self.look_at = BEGINNING
         self.not_before = BEGINNING
         self.read_number = 0
@@ -241,10 +242,11 @@ class Lane(ABC):
         self.look_at = min(self.look_at, now)
         self.progress[action.id] = Progress(action)
 
-    def remove(self, action_id: int, *, confirmed: bool) -> Progress | None:
+    def remove(self, action_id: int, now: float, *, confirmed: bool) -> Progress | None:
         """An obligation ended; `confirmed` when the gateway showed it done. None if it is not of this lane."""
         progress = self.progress.pop(action_id, None)
         if progress is not None and not self.progress:
+            self.emptied = now
             self._confirmed = confirmed
             self._emptied()
         return progress

@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from daemon.enforcement_reads import SharedReads
 from daemon.backoff import Throttle
 from daemon.broker import Answer, AnswerKind, Broker
 from daemon.core.decisions import Action, Alert
@@ -36,8 +35,9 @@ from daemon.enforcement_lane import (
     Pause,
     Read,
     Reduce,
-    Verdict,
 )
+from daemon.enforcement_reads import SharedReads
+from daemon.enforcement_words import complaint, said
 from daemon.order_lane import OrderLane
 from daemon.position_lane import PositionLane
 from shared.models import ActionKind, ActionResult
@@ -174,7 +174,7 @@ class Enforcer:
         """
         lane = self._known(action)
         confirmed = result is ActionResult.CONFIRMED
-        progress = lane.remove(action.id, confirmed=confirmed) if lane is not None else None
+        progress = lane.remove(action.id, self._loop.time(), confirmed=confirmed) if lane is not None else None
         if lane is None or progress is None:
             return None
         now = self._clock.now()
@@ -363,7 +363,7 @@ class Enforcer:
                 self._drop(lane, progress.action, answer)
             elif not progress.alerted and (verdict in REFUSALS or progress.attempts >= LOUD_AFTER):
                 progress.alerted = True
-                self._tell(lane.account_id, _complaint(progress.action, verdict, answer), progress.action.reason)
+                self._tell(lane.account_id, complaint(progress.action, verdict, answer), progress.action.reason)
 
     async def _call(self, lane: Lane, mutation: Mutation) -> Answer:
         """One request. What the broker raises against its contract leaves the outcome open."""
@@ -390,9 +390,9 @@ class Enforcer:
 
     def _drop(self, lane: Lane, action: Action, answer: Answer | None) -> None:
         """Give a stop move up. Closes and cancels are never given up."""
-        lane.remove(action.id, confirmed=False)
+        lane.remove(action.id, self._loop.time(), confirmed=False)
         self._dropped += 1
-        why = f" ({_said(answer)})" if answer is not None else ""
+        why = f" ({said(answer)})" if answer is not None else ""
         self._tell(
             action.account_id,
             f"Account {action.account_id}: the stop of order {action.order_id} could not be moved{why}; it stays.",
@@ -428,30 +428,3 @@ def _being_cancelled() -> bool:
     """Whether the running task itself was cancelled, rather than something it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _said(answer: Answer) -> str:
-    return f"code {answer.code}: {answer.message}" if answer.message else f"code {answer.code}"
-
-
-def _complaint(action: Action, verdict: Verdict, answer: Answer) -> str:
-    """One sentence on an obligation that cannot be met (yet)."""
-    match action.kind:
-        case ActionKind.CANCEL_ORDER:
-            what = f"cancel order {action.order_id}"
-        case ActionKind.MODIFY_ORDER:
-            what = f"move the stop of order {action.order_id}"
-        case ActionKind.REDUCE_POSITION:
-            what = f"reduce {action.contract_id} to {action.target}"
-        case _:
-            what = f"close {action.contract_id}"
-    match verdict:
-        case Verdict.REFUSED | Verdict.BARRED:
-            problem = f"the broker refused to {what} ({_said(answer)})"
-        case Verdict.NOT_SENT:
-            problem = f"the request to {what} does not reach the broker ({answer.message or 'no connection'})"
-        case Verdict.UNCERTAIN:
-            problem = f"the broker does not answer the request to {what} ({answer.message or 'no answer'})"
-        case _:
-            problem = f"the requests to {what} show no effect yet"
-    return f"Account {action.account_id}: {problem}; it is tried until it is done."

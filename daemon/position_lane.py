@@ -4,11 +4,12 @@ How each way to close too much is barred:
 
 * two requests at once: one mutation of a lane is under way at most;
 * a repeat on an old picture: after any mutation that was sent, a read begun after its answer comes first;
-* orders still filling: working closing market orders count as if filled; a full close never goes out beside one;
+* orders still filling: working closing market orders count as if filled; a full close never goes out beside one, and a
+  partial one only on two equal reads STABLE apart;
 * an answer lost, a request or a fill still on its way: a partial close that may have taken effect is repeated only on
   two equal reads, the later begun QUIET after the answer;
-* late or duplicate events: a partial close soon after a mutation of ours goes by a read, and only when the core's value
-  is the read's;
+* late or duplicate events: a partial close soon after a mutation of ours goes by two equal reads too, and only when the
+  core's value is the read's;
 * the position turned round meanwhile: a partial close decided for the other side reads first.
 """
 
@@ -44,9 +45,11 @@ if TYPE_CHECKING:
 QUIET: Final = 1.0
 """A partial close that may have taken effect is repeated only on a read begun this long after its answer ..."""
 STABLE: Final = 0.3
-"""... and only if a read this much older showed the same: fills reach orders a little before they reach positions."""
+"""... and only if a read this much older showed the same: a read may be a little behind what was filled."""
 RECENT: Final = 30.0
-"""Late duplicates of events can misreport a position this long after a mutation of ours: partial closes read first."""
+"""Events can be late or come twice this long after a mutation of ours, or a restart: partial closes read first."""
+POLL_CAP: Final = 2.0
+"""Seconds between reads while orders under way take the position off."""
 STUCK: Final = 10.0
 """A closing market order that works this long without any change is cancelled before its position is closed again."""
 
@@ -69,9 +72,11 @@ class PositionLane(Lane):
     def __init__(self, account_id: int, contract_id: str, started: float = BEGINNING) -> None:
         super().__init__(account_id, contract_id)
         # What ran before a restart may have sent something that is still on its way.
-        self.ended = started
+        self._started = started
         self._side: int | None = None
         self._holding = False
+        self._fills = False
+        """Closing orders were seen at work; what they fill reaches orders a little before it reaches positions."""
         self._covered: _Picture | None = None
         self._polls = Backoff()
         self._doubtful: Verdict | None = None
@@ -83,6 +88,11 @@ class PositionLane(Lane):
     def target(self) -> int | None:
         """Contracts that may stay: the strictest of the obligations; None without any."""
         return min((p.action.target for p in self.progress.values()), default=None)
+
+    @property
+    def _acted(self) -> float:
+        """When something of ours last ended here, or was seen done."""
+        return max(self.ended, self.emptied) if self.ended > BEGINNING else BEGINNING
 
     def add(self, action: Action, now: float) -> None:
         before = self.target
@@ -99,24 +109,22 @@ class PositionLane(Lane):
             return Finished()
         picture = self._picture(view, now, read)
         side = (picture.position > 0) - (picture.position < 0)
+        if picture.working:
+            self._fills = True
         if read is None:
             self._side = side if self._side is None else self._side
-            if (
-                self.unverified
-                or self._holding
-                or ((target > 0 or picture.working > 0) and (now - self.ended < RECENT or side != self._side))
-            ):
+            wary = target > 0 and (now - max(self._acted, self._started) < RECENT or side != self._side)
+            if self.unverified or self._holding or self._fills or wary:
                 return self._look(view, now)
         else:
-            self.read_number = read.number
-            self._side = side
+            self._take(view, read, picture)
         excess = abs(picture.position) - target - picture.working
         if excess <= 0:
             return self._hold(view, now, read, picture)
         self._holding = False
         whole = target == 0 and picture.working == 0
         if read is not None:
-            look_again_at = self._doubt(view, now, read, picture, whole=whole)
+            look_again_at = self._doubt(now, read, whole=whole)
             if look_again_at is not None:
                 self.look_at = look_again_at
                 return Pause(look_again_at)
@@ -146,6 +154,7 @@ class PositionLane(Lane):
     def _emptied(self) -> None:
         super()._emptied()
         self._holding = False
+        self._fills = False
         self._covered = None
         self._polls.reset()
         if not self.unverified and self.sending is None:
@@ -162,21 +171,28 @@ class PositionLane(Lane):
             working = shown if lasting else max(working, shown)
         return _Picture(position, working, now if read is None else read.started)
 
-    def _doubt(self, view: View, now: float, read: AccountRead, picture: _Picture, *, whole: bool) -> float | None:
+    def _take(self, view: View, read: AccountRead, picture: _Picture) -> None:
+        """Note what a read showed, and since when reads in a row have shown the same."""
+        self.read_number = read.number
+        self._side = (picture.position > 0) - (picture.position < 0)
+        taken_over = view.position_read_at(self.account_id, self.contract_id) >= read.positions.started_at
+        if not taken_over and read.position_size(self.contract_id) != picture.position:
+            # An event came during the read and says otherwise: it may be newer than the read, or late.
+            self._steady = None
+        elif self._steady is None or not self._steady.same(picture):
+            self._steady = picture
+
+    def _doubt(self, now: float, read: AccountRead, *, whole: bool) -> float | None:
         """None when a mutation may follow on this read, else the time to read again."""
         if whole:
             # The gateway closes what there is: a fresh read is enough, unless a partial close may still be on its way.
             late = self._doubtful is Verdict.UNCERTAIN and read.started < self._quiet_until
             return self._quiet_until if late else None
-        taken_over = view.position_read_at(self.account_id, self.contract_id) >= read.positions.started_at
-        if not taken_over and read.position_size(self.contract_id) != picture.position:
-            # An event came during the read and says otherwise: it may be newer than the read, or late. Ask again.
+        if self._steady is None:
             return now + self._unclean.next(1.0)
         self._unclean.reset()
-        if self._doubtful is None:
+        if self._doubtful is None and not self._fills and read.started - self._acted >= RECENT:
             return None
-        if self._steady is None or not self._steady.same(picture):
-            self._steady = picture
         earliest = max(self._quiet_until, self._steady.since + STABLE)
         return None if read.started >= earliest else max(earliest, self.not_before)
 
@@ -188,12 +204,11 @@ class PositionLane(Lane):
             return Pause(self.look_at)
         if self._covered is None or not self._covered.same(picture):
             self._covered = picture
-            self._polls.reset()
         elif self.target == 0 and now - self._covered.since >= STUCK:
             stuck = self._stuck(view, read, picture.position)
             if stuck is not None and now >= self._ready_at(view):
                 return Cancel(stuck.order_id)
-        self.look_at = now + self._polls.next()
+        self.look_at = now + self._polls.next(POLL_CAP)
         return Pause(self.look_at)
 
     def _stuck(self, view: View, read: AccountRead, position: int) -> OrderRecord | None:
