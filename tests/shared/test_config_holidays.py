@@ -12,6 +12,9 @@ from shared.paths import shipped
 
 CHICAGO = "America/Chicago"
 
+# Within exchange_calendars, about a function of pandas; none of ours.
+pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning an ndarray")
+
 
 @pytest.fixture(scope="module")
 def calendar() -> HolidayCalendar:
