@@ -234,11 +234,11 @@ class _TolerantProtocol(JSONProtocol):
 
     def __init__(self, on_frame: Callable[[], None], on_bad: Callable[[str], None]) -> None:
         super().__init__()
-        self._on_frame = on_frame
-        self._on_bad = on_bad
+        self.on_frame = on_frame
+        self.on_bad = on_bad
 
     def decode(self, raw_message: str | bytes) -> list[Message]:
-        self._on_frame()
+        self.on_frame()
         raw = raw_message.encode() if isinstance(raw_message, str) else raw_message
         messages: list[Message] = []
         for line in raw.split(b"\x1e"):
@@ -255,12 +255,16 @@ class _TolerantProtocol(JSONProtocol):
                 if kind is not None:
                     messages.append(self.parse_message(fields))
             except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
-                self._on_bad(f"{type(error).__name__} in {redact(line[:200].decode(errors='replace'))}")
+                self.on_bad(f"{type(error).__name__} in {redact(line[:200].decode(errors='replace'))}")
         return messages
 
 
 OnMessage = Callable[[str, tuple[Any, ...]], None]
 """Called with the SignalR target and its arguments, on the event loop, in the order of arrival; must not raise."""
+
+
+def _ignore(*_arguments: object) -> None:
+    return
 
 
 class _Realtime(ProjectXRealtimeClient):
@@ -325,7 +329,7 @@ class HubLink:
         self._opened = asyncio.Event()
         self._kind = kind
         self._connection: Any = None
-        self._on_bad = on_bad
+        self._protocol = _TolerantProtocol(self._frame, on_bad)
         self._last_frame = time.monotonic()
         self._realtime = _Realtime(token, "0", config=_config(addresses, 10))
         self._realtime.on_message = on_message
@@ -340,7 +344,7 @@ class HubLink:
         await self._connection.start()
         # start() has created the client and its task, which has not run yet.
         transport = self._connection._client._transport
-        transport._protocol = _TolerantProtocol(self._frame, self._on_bad)
+        transport._protocol = self._protocol
         transport._max_size = _MAX_FRAME
         task: asyncio.Task[None] = self._connection._run_task
         task.add_done_callback(self._task_done)
@@ -371,6 +375,9 @@ class HubLink:
     async def close(self) -> None:
         """End the connection. Never raises; bounded by the caller."""
         self._end(HubError("closed by us"))
+        # pysignalr's keep-alive task outlives its connection by up to 15 s: let it neither hold us nor speak for us.
+        self._realtime.on_message = self._realtime.hub_opened = self._realtime.hub_closed = _ignore
+        self._protocol.on_frame = self._protocol.on_bad = _ignore
         if self._connection is not None:
             with contextlib.suppress(Exception):
                 await self._connection.stop()
