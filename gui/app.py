@@ -180,7 +180,7 @@ def main_loop(home: Home, *, minimized: bool = False, admin: bool = False) -> in
     instance = SingleInstance(server_name(home, "admin" if admin else "trader"))
     if not instance.acquire():
         return 0
-    from qasync import QEventLoop
+    from qasync import QEventLoop  # type: ignore[import-untyped]
 
     loop = QEventLoop(app)
     asyncio.set_event_loop(loop)

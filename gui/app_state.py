@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -26,6 +26,7 @@ from gui.records import (
     Kind,
     Lockout,
     Order,
+    Pending,
     Pnl,
     Position,
     Row,
@@ -40,6 +41,8 @@ from gui.wording import Calendar
 ENFORCEMENT_KEPT = 1_000
 WARNINGS_KEPT = 200
 CURVE_KEPT = 4_000
+TRADES_SENT = 200
+"""A list of trades of this length may be only the newest of the day."""
 CURVE_STEP = timedelta(seconds=1)
 WARN_SHARE = 0.75
 
@@ -124,7 +127,7 @@ class AccountView:
     trades: dict[int, Trade] | None = None
     curve: list[CurvePoint] = field(default_factory=list)
     desk: list[DeskTime] = field(default_factory=list)
-    enforcement: dict[int, Enforcement] = field(default_factory=dict)
+    enforcement: dict[tuple[object, ...], Enforcement] = field(default_factory=dict)
     warnings: deque[Warn] = field(default_factory=lambda: deque(maxlen=WARNINGS_KEPT))
     last_event: datetime | None = None
 
@@ -152,7 +155,7 @@ class AccountView:
     @property
     def enforcement_log(self) -> list[Enforcement]:
         """Newest first."""
-        return sorted(self.enforcement.values(), key=lambda entry: entry.entry_id, reverse=True)
+        return sorted(self.enforcement.values(), key=lambda entry: entry.newness, reverse=True)
 
     @property
     def unrealized(self) -> Decimal | None:
@@ -179,6 +182,9 @@ class AppState:
         self.link_detail = ""
         self.health: Health | None = None
         self.accounts: dict[int, AccountView] = {}
+        self.pending: tuple[Pending, ...] = ()
+        """Changes of the configuration that wait for the reset."""
+        self._symbols: dict[str, str] = {}
         self.as_of: datetime | None = None
         """When the figures were true, while they come from the replica."""
         self.live = False
@@ -285,8 +291,8 @@ class AppState:
         self.live = True
         for topic in sorted(snapshot, key=lambda name: (name not in ("accounts", "status"), name)):
             data = snapshot[topic]
-            if topic == "status":
-                self.apply_event("status", None, _only(data))
+            if topic in ("status", "config"):
+                self.apply_event(topic, None, _only(data))
             elif topic == "accounts":
                 self._replace_accounts(data)
             elif isinstance(data, Mapping):
@@ -310,7 +316,9 @@ class AppState:
             self._replace_accounts(data)
             return
         if topic == "config":
-            self._changed("config", account_id)
+            waiting = _rows(data.get("pending")) if isinstance(data, Mapping) else []
+            self.pending = tuple(change for change in map(Pending.read, waiting) if change is not None)
+            self._changed("config")
             return
         if account_id is None:
             # Appended rows may name their account themselves.
@@ -328,6 +336,8 @@ class AppState:
             self._notify_lockouts(view, before)
 
     def _store(self, view: AccountView, topic: str, data: Any, *, notify: bool) -> bool:
+        if topic in ("positions", "orders", "trades", "enforcement"):
+            self._learn_symbols(data)
         match topic:
             case "accounts":
                 for row in _rows(data):
@@ -347,7 +357,7 @@ class AppState:
             case "rules":
                 view.rules = [rule for rule in map(Rule.read, _rows(data)) if rule is not None]
             case "trades":
-                self._add_trades(view, _rows(data))
+                self._take_trades(view, data)
             case "enforcement":
                 self._add_enforcement(view, _rows(data), notify=notify)
             case "warnings":
@@ -379,8 +389,8 @@ class AppState:
             balance=old.balance,
             can_trade=old.can_trade,
             connected=bool(row.get("connected")),
-            # An account that the status lists without saying more is as monitored as it is connected.
-            monitored=bool(row.get("monitored", row.get("connected"))),
+            # The status need not say it; without a connection nothing is monitored.
+            monitored=bool(row.get("monitored", old.monitored)) and bool(row.get("connected")),
             locked=bool(row.get("lockout")),
             locked_until=old.locked_until,
         )
@@ -425,28 +435,55 @@ class AppState:
             view.curve[:half] = view.curve[:half:2]
 
     @staticmethod
-    def _add_trades(view: AccountView, rows: Iterable[Row]) -> None:
-        if view.trades is None:
-            # The day's list was not asked for yet; a part of it must not pass for the whole.
+    def _take_trades(view: AccountView, data: Any) -> None:
+        """The day's trades, newest first; the daemon sends the newest `TRADES_SENT` of them, a single one is added."""
+        rows = _rows(data)
+        whole_day = isinstance(data, list) and len(rows) < TRADES_SENT
+        if view.trades is None and not whole_day:
+            # A part of the day must not pass for all of it; the list is asked for when it is looked at.
             return
-        for row in rows:
-            trade = Trade.read(row)
-            if trade is not None:
-                view.trades[trade.trade_id] = trade
+        trades = {trade.trade_id: trade for trade in map(Trade.read, rows) if trade is not None}
+        view.trades = trades if whole_day else {**(view.trades or {}), **trades}
 
     def _add_enforcement(self, view: AccountView, rows: Iterable[Row], *, notify: bool) -> None:
         for row in rows:
-            entry = Enforcement.read({"account_id": view.account_id, **row})
+            entry = Enforcement.read({"account_id": view.account_id, **self._with_symbol(row)})
             if entry is None:
                 continue
-            new = entry.entry_id not in view.enforcement
-            view.enforcement[entry.entry_id] = entry
+            new = self._keep_entry(view, entry)
             if new and notify and not entry.action.startswith("lockout") and entry.action != "modify_order":
                 self._notify(NoticeKind.ENFORCEMENT, view.account_id, entry)
-        excess = len(view.enforcement) - ENFORCEMENT_KEPT
-        if excess > 0:
-            for entry_id in sorted(view.enforcement)[:excess]:
-                del view.enforcement[entry_id]
+        self._forget_oldest(view)
+
+    @staticmethod
+    def _keep_entry(view: AccountView, entry: Enforcement) -> bool:
+        """Store an entry, or what is newly known of it; whether it was not there yet."""
+        known = view.enforcement.get(entry.key)
+        if known is not None and known.result and not entry.result:
+            # A page of the log that was read before the outcome came.
+            entry = known
+        elif known is not None and entry.entry_id is None:
+            entry = replace(entry, entry_id=known.entry_id)
+        view.enforcement[entry.key] = entry
+        return known is None
+
+    @staticmethod
+    def _forget_oldest(view: AccountView) -> None:
+        for entry in view.enforcement_log[ENFORCEMENT_KEPT:]:
+            del view.enforcement[entry.key]
+
+    def _with_symbol(self, row: Row) -> Row:
+        """Rows of the log name only the contract; its symbol is known from positions, orders and trades."""
+        if row.get("symbol"):
+            return row
+        known = self._symbols.get(str(row.get("contract_id")))
+        return {**row, "symbol": known} if known else row
+
+    def _learn_symbols(self, data: Any) -> None:
+        for row in _rows(data):
+            contract, symbol = row.get("contract_id"), row.get("symbol")
+            if contract and symbol:
+                self._symbols[str(contract)] = str(symbol)
 
     def _add_warnings(self, view: AccountView, rows: Iterable[Row], *, notify: bool) -> None:
         for row in rows:
@@ -478,8 +515,8 @@ class AppState:
     def set_trades(self, account_id: int, rows: Any) -> None:
         """The answer of `get_trades`: replaces the day's list."""
         view = self._ensure(account_id)
-        view.trades = {}
-        self._add_trades(view, _rows(rows))
+        self._learn_symbols(rows)
+        view.trades = {trade.trade_id: trade for trade in map(Trade.read, _rows(rows)) if trade is not None}
         self._changed("trades", account_id)
 
     def set_curve(self, account_id: int, rows: Any) -> None:
@@ -498,13 +535,14 @@ class AppState:
 
     def add_log(self, rows: Any) -> None:
         """A page of `get_enforcement_log`: no notices."""
-        self.add_entries([entry for entry in map(Enforcement.read, _rows(rows)) if entry is not None])
+        named = (self._with_symbol(row) for row in _rows(rows))
+        self.add_entries([entry for entry in map(Enforcement.read, named) if entry is not None])
 
     def add_entries(self, entries: Iterable[Enforcement]) -> None:
         """Entries of the log read from somewhere: no notices."""
         touched = set()
         for entry in entries:
-            self._ensure(entry.account_id).enforcement[entry.entry_id] = entry
+            self._keep_entry(self._ensure(entry.account_id), entry)
             touched.add(entry.account_id)
         for account_id in touched:
             self._changed("enforcement", account_id)
@@ -518,7 +556,9 @@ class AppState:
         heard = self._heard_at
         for topic in sorted(content, key=lambda name: (name not in ("accounts", "status"), name)):
             data = content[topic]
-            if topic == "status":
+            if topic == "config":
+                self._apply("config", None, data, notify=False)
+            elif topic == "status":
                 if isinstance(data, Mapping):
                     # Its `now` is old by an unknown time, so no countdown is built on it.
                     self._apply_status({key: value for key, value in data.items() if key != "now"})

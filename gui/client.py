@@ -102,8 +102,11 @@ class DaemonClient:
     async def _poll(self) -> None:
         try:
             self._state.apply_event("status", None, await self._rpc.call("get_status", timeout=4.0))
-            if "accounts" not in PUBLIC_TOPICS:
-                self._state.apply_event("accounts", None, await self._rpc.call("get_accounts", timeout=4.0))
+            # Balance, connection and desk time change without an event of their own.
+            self._state.apply_event("accounts", None, await self._rpc.call("get_accounts", timeout=4.0))
+            for account_id in tuple(self._watched):
+                desk = await self._rpc.call("get_sessions", {"account_id": account_id}, timeout=4.0)
+                self._state.set_desk(account_id, desk)
         except RpcError:
             return
         except ClientError:
@@ -160,7 +163,7 @@ class DaemonClient:
 
     async def watch(self, account_id: int) -> None:
         """Fetch what is only shown for the chosen account: the day's trades, its curve, desk time."""
-        self._watched.add(account_id)
+        self._watched = {account_id}
         if not self._subscribed:
             await self._watch_offline(account_id)
             return
@@ -206,7 +209,16 @@ class DaemonClient:
         return len(entries)
 
     async def lockout_history(self, account_id: int | None) -> list[Lockout]:
-        """Active and past lockouts from the replica, newest first; empty while there is none to read."""
+        """Active and past lockouts, newest first, from the daemon or else the replica; empty if neither can tell."""
+        if self._subscribed and "get_lockout_history" in METHODS:
+            try:
+                rows = await self._rpc.call(
+                    "get_lockout_history", {} if account_id is None else {"account_id": account_id}
+                )
+                found = map(Lockout.read, rows) if isinstance(rows, list) else ()
+                return [lock for lock in found if lock is not None]
+            except (ClientError, RpcError):
+                pass
         try:
             return await asyncio.to_thread(self._reader.lockouts, account_id)
         except ReplicaError:

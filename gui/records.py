@@ -8,7 +8,7 @@ unknown member is ignored and a missing one is None, so that a newer daemon neve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -208,7 +208,7 @@ class Position:
             contract_id=contract,
             symbol=symbol,
             name=text(row.get("display_name", row.get("name"))) or symbol,
-            side=PositionType(kind) if kind in PositionType else None,
+            side=PositionType(kind) if kind is not None and kind in PositionType else None,
             size=whole(row.get("size")) or 0,
             average_price=money(row.get("average_price")),
             unrealized=money(row.get("unrealized")),
@@ -249,8 +249,8 @@ class Order:
             symbol=symbol,
             name=text(row.get("display_name", row.get("name"))) or symbol,
             side=read_side(row.get("side")),
-            type=OrderType(kind) if kind in OrderType else OrderType.UNKNOWN,
-            status=OrderStatus(status) if status in OrderStatus else OrderStatus.NONE,
+            type=OrderType(kind) if kind is not None and kind in OrderType else OrderType.UNKNOWN,
+            status=OrderStatus(status) if status is not None and status in OrderStatus else OrderStatus.NONE,
             size=whole(row.get("size")) or 0,
             filled=whole(row.get("fill_volume", row.get("filled_size"))) or 0,
             limit_price=money(row.get("limit_price")),
@@ -353,8 +353,8 @@ class Rule:
     sentence: str = ""
     locked: bool = False
     next_reset: datetime | None = None
-    pending: str = ""
-    params: tuple[tuple[str, str], ...] = ()
+    failed: bool = False
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def read(row: Row) -> Rule | None:
@@ -375,16 +375,19 @@ class Rule:
             sentence=text(row.get("sentence")),
             locked=flag(row.get("locked"), unknown=False),
             next_reset=moment(row.get("next_reset")),
-            pending=text(row.get("pending")),
-            params=tuple((str(k), str(v)) for k, v in params.items()) if isinstance(params, Mapping) else (),
+            failed=flag(row.get("failed"), unknown=False),
+            params=params if isinstance(params, Mapping) else {},
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """One row of `enforcement_log`. `result` "" means still under way."""
+    """One row of `enforcement_log`. `result` "" means still under way.
 
-    entry_id: int
+    `entry_id` is the row's id in the log, None while the daemon has told of it but not yet written it.
+    """
+
+    entry_id: int | None
     account_id: int
     rule_id: str
     action: str
@@ -397,6 +400,21 @@ class Enforcement:
     confirmed_at: datetime | None
     attempts: int = 0
     result: str = ""
+    action_id: int | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What an event and the row that is later written for it have in common."""
+        if self.action_id is not None:
+            return self.account_id, self.action_id, self.triggered_at
+        # The sentence of a lock's end differs between the two.
+        words = "" if self.action == "lockout_cleared" else self.reason
+        return self.account_id, self.action, self.rule_id, self.contract_id, self.order_id, self.triggered_at, words
+
+    @property
+    def newness(self) -> tuple[float, int]:
+        """What the log is sorted by."""
+        return self.triggered_at.timestamp() if self.triggered_at else 0.0, self.entry_id or 0
 
     @property
     def took_ms(self) -> float | None:
@@ -407,12 +425,12 @@ class Enforcement:
 
     @staticmethod
     def read(row: Row) -> Enforcement | None:
-        entry_id, account_id = whole(row.get("id")), whole(row.get("account_id"))
-        if entry_id is None or account_id is None:
+        account_id = whole(row.get("account_id"))
+        if account_id is None or not row.get("action"):
             return None
         contract = text(row.get("contract_id"))
         return Enforcement(
-            entry_id=entry_id,
+            entry_id=whole(row.get("id")),
             account_id=account_id,
             rule_id=text(row.get("rule_id")),
             action=text(row.get("action")),
@@ -425,6 +443,7 @@ class Enforcement:
             confirmed_at=moment(row.get("confirmed_at")),
             attempts=whole(row.get("attempts")) or 0,
             result=text(row.get("result")),
+            action_id=whole(row.get("action_id")),
         )
 
 
@@ -441,7 +460,7 @@ class Warn:
     @staticmethod
     def read(row: Row, account_id: int | None) -> Warn | None:
         account = whole(row.get("account_id", account_id))
-        message = text(row.get("message", row.get("sentence", row.get("reason"))))
+        message = text(row.get("text", row.get("message", row.get("reason"))))
         if account is None or not message:
             return None
         return Warn(
@@ -454,8 +473,42 @@ class Warn:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """A change of the configuration that waits; `path` as in the file ("rules.daily_realized_loss.limit")."""
+
+    path: str
+    old: str
+    new: str
+    effective_at: datetime | None
+
+    def concerns(self, rule_key: str, account_id: int | None) -> bool:
+        """Whether it changes a rule for an account."""
+        parts = self.path.split(".")
+        if parts[:1] == ["accounts"] and parts[1:2] != [str(account_id)]:
+            return False
+        return rule_key in parts
+
+    @staticmethod
+    def read(row: Row) -> Pending | None:
+        path = text(row.get("path"))
+        if not path:
+            return None
+        return Pending(path, _plain(row.get("old")), _plain(row.get("new")), moment(row.get("effective_at")))
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "none"
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
 class DeskTime:
-    """One stretch of `get_sessions`: when the trader came and went, first and last fill."""
+    """One stretch of `get_sessions`: when the trader came and went (last sign of him), first and last fill."""
 
     clock_in: datetime | None
     clock_out: datetime | None

@@ -60,10 +60,11 @@ class StateReader:
             tables = {str(row["name"]) for row in _all(db, "SELECT name FROM sqlite_master WHERE type = 'table'")}
             content: dict[str, Any] = {}
             saved, as_of = _view_state(db) if "view_state" in tables else ({}, None)
-            if isinstance(saved.get("status"), Mapping):
-                content["status"] = saved["status"]
+            for topic in ("status", "config"):
+                if isinstance(saved.get(topic), Mapping):
+                    content[topic] = saved[topic]
             content["accounts"] = self._accounts(db, tables, saved)
-            content["pnl"] = self._pnl(db, tables, saved)
+            content["pnl"] = self._pnl(db, tables)
             names = _contract_names(db) if "contract_cache" in tables else {}
             content["positions"] = _grouped(db, tables, "positions", names)
             content["orders"] = _grouped(db, tables, "orders", names)
@@ -73,8 +74,10 @@ class StateReader:
                 for account_id in accounts:
                     content[topic].setdefault(account_id, [])
             content["enforcement"] = _grouped(db, tables, "enforcement_log", {}, "ORDER BY id DESC LIMIT 200")
-            if isinstance(saved.get("rules"), Mapping):
-                content["rules"] = saved["rules"]
+            # What the daemon showed last is nearer to what the trader saw than bare rows: names, unrealized, gauges.
+            for topic in ("pnl", "positions", "lockouts", "rules"):
+                shown = _by_account(saved, topic)
+                content[topic] = {**content.get(topic, {}), **shown}
             return Replica(content, as_of)
 
     def trades(self, account_id: int) -> Rows:
@@ -136,18 +139,16 @@ class StateReader:
     @staticmethod
     def _accounts(db: sqlite3.Connection, tables: set[str], saved: Mapping[str, Any]) -> Rows:
         rows = _all(db, "SELECT * FROM accounts ORDER BY account_id") if "accounts" in tables else []
-        status = saved.get("status")
-        listed = status.get("accounts") if isinstance(status, Mapping) else None
-        by_id = {int(row["account_id"]): {**row, "connected": False, "monitored": False} for row in rows}
-        if isinstance(listed, Mapping):
-            for key, row in listed.items():
-                if str(key).isdecimal() and isinstance(row, Mapping):
-                    known = by_id.setdefault(int(key), {"account_id": int(key), "name": row.get("name")})
-                    known["lockout"] = row.get("lockout")
-        return list(by_id.values())
+        by_id: dict[int, dict[str, Any]] = {int(row["account_id"]): row for row in rows}
+        for account_id, shown in _by_account(saved, "accounts").items():
+            if isinstance(shown, Mapping):
+                by_id[account_id] = {**by_id.get(account_id, {}), **shown}
+        # Nobody watches while the daemon is away, whatever it said last.
+        away = {"connected": False, "monitored": False}
+        return [{**row, "account_id": account_id, **away} for account_id, row in by_id.items()]
 
     @staticmethod
-    def _pnl(db: sqlite3.Connection, tables: set[str], saved: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    def _pnl(db: sqlite3.Connection, tables: set[str]) -> dict[int, dict[str, Any]]:
         figures: dict[int, dict[str, Any]] = {}
         if "daily_pnl" in tables:
             for row in _all(db, "SELECT * FROM daily_pnl ORDER BY trading_day"):
@@ -159,14 +160,6 @@ class StateReader:
                     # The newest row of the day before is not today's figure.
                     known.update(realized_pnl="0.00", trade_count=0)
                 known.update(next_reset=row["next_reset_at"], trading_day=row["trading_day"])
-        for key in ("pnl", "unrealized"):
-            last = saved.get(key)
-            if not isinstance(last, Mapping):
-                continue
-            for account, value in last.items():
-                if str(account).isdecimal():
-                    known = figures.setdefault(int(account), {"account_id": int(account)})
-                    known["unrealized"] = value.get("unrealized") if isinstance(value, Mapping) else value
         return figures
 
 
@@ -179,13 +172,23 @@ def _view_state(db: sqlite3.Connection) -> tuple[dict[str, Any], datetime | None
     as_of: datetime | None = None
     for row in _all(db, "SELECT * FROM view_state"):
         try:
-            saved[str(row["key"])] = json.loads(row["json"])
+            saved[str(row["key"])] = json.loads(row["value"])
         except (ValueError, TypeError, KeyError):
             continue
         at = moment(row.get("updated_at"))
         if at is not None and (as_of is None or at > as_of):
             as_of = at
     return saved, as_of
+
+
+def _by_account(saved: Mapping[str, Any], topic: str) -> dict[int, Any]:
+    """Values saved under "topic account_id", by account."""
+    found = {}
+    for key, value in saved.items():
+        name, _, account = key.partition(" ")
+        if name == topic and account.isdecimal():
+            found[int(account)] = value
+    return found
 
 
 def _contract_names(db: sqlite3.Connection) -> dict[Any, str]:

@@ -109,7 +109,7 @@ def enforcement_model(state: AppState, parent: QObject | None = None) -> TableMo
             right=True,
         ),
     ]
-    return TableModel(columns, lambda e: (e.account_id, e.entry_id), parent)
+    return TableModel(columns, lambda e: e.key, parent)
 
 
 def lockout_span(state: AppState, lockout: Lockout) -> str:

@@ -161,45 +161,49 @@ def rule(rule_id: str, key: str, title: str, **changes: Any) -> dict[str, Any]:
 
 
 def rules() -> list[dict[str, Any]]:
-    return [
-        rule(
-            "RULE-001", "max_contracts", "Max contracts", limit="5", value="1", share=0.2, unit="contracts",
-            sentence="At most 5 contracts net over all instruments; what is above is reduced at once.",
-        ),
-        rule(
-            "RULE-002", "max_contracts_per_instrument", "Max contracts per instrument", limit="MNQ 2, ES 1", value="MNQ 2",
-            share=1.0, sentence="At most MNQ 2 and ES 1; any other instrument is closed.",
-        ),
-        rule(
-            "RULE-003", "daily_realized_loss", "Daily realized loss", limit="-500.00", value="-318.26", share=0.6365,
-            unit="USD", next_reset=iso(RESET), params={"limit": "-500"},
-            sentence="At -500.00 everything is closed and the account is locked until the reset.",
-        ),
-        rule(
-            "RULE-004", "daily_unrealized_loss", "Unrealized loss of a position", limit="-300.00", value="-61.50",
-            share=0.205, unit="USD", sentence="A position that loses 300.00 is closed; the account stays free.",
-        ),
-        rule(
-            "RULE-006", "trade_frequency_limit", "Trade frequency", limit="10 an hour", value="8", share=0.8,
-            unit="entries", sentence="At most 3 entries a minute, 10 an hour and 50 a session, then a cooldown.",
-        ),
-        rule(
-            "RULE-008", "no_stop_loss_grace", "Stop-loss required", limit="10 s", value="covered", share=0.0,
-            sentence="A position without a stop for its whole size is closed after 10 seconds.",
-        ),
-        rule(
-            "RULE-009", "session_block_outside", "Trading session", limit="09:30 to 16:00 New York", value="open",
-            sentence="Trading from 09:30 to 16:00 New York on weekdays; holidays are closed.",
-            pending="end 16:00 to 16:30, at 17:00 New York",
-        ),
-        rule("RULE-011", "symbol_blocks", "Blocked symbols", limit="RTY, BTC", sentence="RTY and BTC may not be traded."),
-        rule("RULE-012", "trade_management", "Trade management", enabled=False),
-        rule(
-            "RULE-013", "daily_realized_profit", "Daily realized profit", limit="1000.00", value="-318.26", share=0.0,
-            unit="USD", next_reset=iso(RESET), params={"target": "1000"},
-            sentence="At +1000.00 the day is done: everything is closed and the account is locked until the reset.",
-        ),
+    """As the daemon sends them: limit and value are texts, `params` the settings of the configuration."""
+    reset = iso(RESET)
+    session = {
+        "enabled": True,
+        "global_session": {
+            "enabled": True, "start": "09:30:00", "end": "16:00:00", "timezone": "America/New_York",
+            "days": ["mon", "tue", "wed", "thu", "fri"],
+        },
+        "close_positions_at_session_end": True,
+        "respect_holidays": True,
+    }  # fmt: skip
+    frequency = {
+        "limits": {"per_minute": 3, "per_hour": 10, "per_session": 50},
+        "cooldown_on_breach": {"per_minute_breach": 60, "per_hour_breach": 1800, "per_session_breach": 3600},
+    }
+    rows = [
+        rule("RULE-001", "max_contracts", "Max contracts", limit="5 net", value="1", share=0.2,
+             params={"limit": 5, "count_type": "net", "close_all": False}),
+        rule("RULE-002", "max_contracts_per_instrument", "Max contracts per instrument", limit="2", value="2", share=1,
+             params={"limits": {"MNQ": 2, "ES": 1}, "enforcement": "reduce_to_limit"}),
+        rule("RULE-003", "daily_realized_loss", "Daily realized loss", limit="-500.00", value="-318.26", share=0.6365,
+             params={"limit": "-500"}),
+        rule("RULE-004", "daily_unrealized_loss", "Unrealized loss of a position", limit="-300.00", value="-61.50",
+             share=0.205, params={"limit": "-300"}),
+        rule("RULE-006", "trade_frequency_limit", "Trade frequency", limit="10 entries", value="8", share=0.8,
+             params=frequency),
+        rule("RULE-008", "no_stop_loss_grace", "Stop-loss required", limit="10 s", value="all protected",
+             params={"grace_period_seconds": 10}),
+        rule("RULE-009", "session_block_outside", "Trading session", limit="until 16:00 New York", value="open",
+             params=session),
+        rule("RULE-011", "symbol_blocks", "Blocked symbols", limit="BTC, RTY", value="none held",
+             params={"blocked_symbols": ["RTY", "BTC"]}),
+        rule("RULE-012", "trade_management", "Trade management", enabled=False, sentence="Off."),
+        rule("RULE-013", "daily_realized_profit", "Daily realized profit", limit="1000.00", value="-318.26", share=0.0,
+             params={"target": "1000"}),
     ]  # fmt: skip
+    return [row | {"next_reset": reset} for row in rows]
+
+
+def pending() -> dict[str, Any]:
+    change = {"id": 3, "file": "risk_config.yaml", "path": "rules.daily_realized_loss.limit", "old": "-500",
+              "new": "-750", "effective_at": iso(RESET)}  # fmt: skip
+    return {"pending": [change]}
 
 
 def enforcement(entry_id: int, seconds_ago: float, **changes: Any) -> dict[str, Any]:
@@ -320,6 +324,7 @@ def snapshot() -> dict[str, Any]:
         "orders": {APEX: orders(), STEP: [], FUNDED: []},
         "lockouts": {APEX: [], STEP: [], FUNDED: []},
         "rules": {APEX: rules(), STEP: rules()[:4], FUNDED: []},
+        "config": pending(),
     }
 
 

@@ -25,18 +25,17 @@ class SilentCommands:
     """A client that is never asked for much: it answers with the sample's history."""
 
     def __init__(self) -> None:
-        self.history = [
-            lock
-            for lock in (
-                Lockout.read(sample.lockout(5, rule_id="RULE-006", kind="cooldown", locked_at=sample.ago(4210),
-                                            cleared_at=sample.ago(4150), expires_at=sample.ago(4150),
-                                            reason="third entry within 60 seconds, the limit is 3")),
-                Lockout.read(sample.lockout(4, rule_id="RULE-011", kind="symbol", symbol="RTY", locked_at=sample.ago(5400),
-                                            cleared_at=sample.ago(5000), expires_at=None,
-                                            reason="RTY is a blocked symbol")),
-            )
-            if lock is not None
-        ]  # fmt: skip
+        past = (
+            sample.lockout(
+                5, rule_id="RULE-006", kind="cooldown", locked_at=sample.ago(4210), cleared_at=sample.ago(4150),
+                expires_at=sample.ago(4150), reason="third entry within 60 seconds, the limit is 3",
+            ),
+            sample.lockout(
+                4, rule_id="RULE-011", kind="symbol", symbol="RTY", locked_at=sample.ago(5400),
+                cleared_at=sample.ago(5000), expires_at=None, reason="RTY is a blocked symbol",
+            ),
+        )  # fmt: skip
+        self.history = [lock for lock in map(Lockout.read, past) if lock is not None]
         self.locks: list[tuple[int, int | None, datetime | None]] = []
 
     def spawn(self, work: Awaitable[None]) -> None:
@@ -61,6 +60,10 @@ class SilentCommands:
         self.locks.append((account_id, minutes, until))
 
 
+USUAL = QSize(1180, 780)
+SMALL = QSize(900, 600)
+
+
 @dataclass(frozen=True)
 class Scene:
     """One picture: what the state is, which page is on screen, how large the window is."""
@@ -68,7 +71,7 @@ class Scene:
     name: str
     page: str
     prepare: Callable[[], AppState]
-    size: QSize = QSize(1180, 780)
+    size: QSize = USUAL
     dialog: LockChoice | None = None
 
 
@@ -145,8 +148,6 @@ def _flat() -> AppState:
     state.set_trades(sample.APEX, [])
     return state
 
-
-SMALL = QSize(900, 600)
 
 SCENES = (
     Scene("overview", "overview", _normal),

@@ -16,11 +16,11 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 def main() -> int:
     folder, scale = Path(sys.argv[1]), sys.argv[2]
     os.environ["QT_SCALE_FACTOR"] = scale
-    from PySide6.QtWidgets import QApplication  # noqa: PLC0415 - after the scale is set
+    from PySide6.QtWidgets import QApplication
 
-    from gui.app import make_application  # noqa: PLC0415
-    from gui.settings import Settings  # noqa: PLC0415
-    from tests.gui.scenes import SCENES, Stage  # noqa: PLC0415
+    from gui.app import make_application
+    from gui.settings import Settings
+    from tests.gui.scenes import SCENES, Stage
 
     folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(folder / "settings.ini")

@@ -52,7 +52,7 @@ class AccountsPage(Page):
                 margins=(24, 20, 24, 24),
             )
         )
-        content.layout().setStretch(1, 1)  # type: ignore[union-attr, attr-defined]
+        content.layout().setStretch(1, 1)  # type: ignore[union-attr]
         self.setLayout(vbox(content))
 
     def _open(self, index: QModelIndex) -> None:

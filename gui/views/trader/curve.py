@@ -25,8 +25,7 @@ def limit_lines(rules: Sequence[Rule]) -> list[tuple[str, Decimal]]:
     lines = []
     for rule in rules:
         if rule.key in LIMIT_KEYS and rule.enabled:
-            params = dict(rule.params)
-            level = money(params.get("limit", params.get("target"))) or money(rule.limit.replace(wording.MINUS, "-"))
+            level = money(rule.params.get("limit", rule.params.get("target")))
             if level is not None:
                 lines.append((rule.title, level))
     return lines
@@ -128,7 +127,7 @@ class CurveView(QWidget):
     def _ensure_plot(self) -> Any:
         if self._plot is not None:
             return self._plot
-        import pyqtgraph as pg
+        import pyqtgraph as pg  # type: ignore[import-untyped]
 
         pg.setConfigOptions(antialias=True)
         view = self
@@ -168,7 +167,7 @@ class CurveView(QWidget):
     def _restyle(self) -> None:
         if self._plot is None:
             return
-        import pyqtgraph as pg
+        import pyqtgraph as pg  # type: ignore[import-untyped]
 
         t = theme().tokens
         self._plot.setBackground(t.surface)
@@ -190,7 +189,7 @@ class CurveView(QWidget):
     def _draw_limits(self) -> None:
         if self._plot is None:
             return
-        import pyqtgraph as pg
+        import pyqtgraph as pg  # type: ignore[import-untyped]
 
         t = theme().tokens
         for item in self._limit_items:

@@ -128,9 +128,7 @@ class LogPage(Page):
     def _chosen_entries(self) -> list[Enforcement]:
         views = list(self.state.accounts.values()) if self._everything else [self.account]
         found = [entry for view in views if view is not None for entry in view.enforcement.values()]
-        return sorted(
-            found, key=lambda e: (e.triggered_at.timestamp() if e.triggered_at else 0.0, e.entry_id), reverse=True
-        )
+        return sorted(found, key=lambda entry: entry.newness, reverse=True)
 
     def _chosen_lockouts(self) -> list[Lockout]:
         """History from the replica, corrected by what the daemon says is active now."""
@@ -187,7 +185,7 @@ class LogPage(Page):
     def _load_older(self) -> None:
         account_id = None if self._everything else self.account_id
         entries = self._chosen_entries()
-        before = min((entry.entry_id for entry in entries), default=None)
+        before = min((entry.entry_id for entry in entries if entry.entry_id is not None), default=None)
         self.older.setEnabled(False)
         self.context.commands.spawn(self._older(account_id, before))
 

@@ -67,8 +67,9 @@ def value_of_limit(rule: Rule) -> str:
     unit = f" {rule.unit}" if rule.unit else ""
     value, limit = wording.typographic(rule.value), wording.typographic(rule.limit)
     if value and limit:
-        # "5 of 10 entries" reads well, "covered of 10 s" does not.
-        return f"{value} of {limit}{unit}" if value[-1].isdigit() else f"{value} (limit {limit}{unit})"
+        # "5 of 10 entries" reads well, "all protected of 10 s" does not.
+        counted = value[-1].isdigit() and limit[:1] in "+\u22120123456789$"
+        return f"{value} of {limit}{unit}" if counted else f"{value}, {limit}{unit}"
     return f"{value or limit}{unit}".strip()
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 from gui import wording
-from gui.records import Rule
+from gui.records import Pending, Rule
+from gui.rule_words import describe
 from gui.views.page import Context, Page
 from gui.views.tokens import GRID, Tone
 from gui.views.trader.overview import value_of_limit
@@ -46,7 +49,8 @@ class RuleRow(QWidget):
         row.setAlignment(self.icon, Qt.AlignmentFlag.AlignTop)
         self.setLayout(row)
 
-    def show_rule(self, rule: Rule, calendar: wording.Calendar) -> None:
+    def show_rule(self, rule: Rule, pending: Sequence[Pending], calendar: wording.Calendar) -> None:
+        """Show a rule and the changes of it that wait."""
         icon_name, tone, word = rule_state(rule)
         self.icon.set_icon(icon_name, tone)
         self.pill.show_state(word, icon_name, tone)
@@ -54,11 +58,11 @@ class RuleRow(QWidget):
         set_text(self.rule_id, rule.rule_id)
         set_text(
             self.sentence,
-            wording.typographic(rule.sentence) or ("This rule is switched off." if not rule.enabled else ""),
+            sentence_of(rule),
         )
         self.sentence.setVisible(bool(self.sentence.text()))
-        set_text(self.pending, f"Pending: {wording.typographic(rule.pending)}" if rule.pending else "")
-        self.pending.setVisible(bool(rule.pending))
+        set_text(self.pending, "\n".join(pending_sentence(change, rule.key, calendar) for change in pending))
+        self.pending.setVisible(bool(pending))
         measured = rule.enabled and rule.share is not None
         set_text(self.value, value_of_limit(rule) if rule.enabled else "")
         set_text(self.share, f"{rule.share:.0%}" if measured and rule.share is not None else "")
@@ -68,13 +72,31 @@ class RuleRow(QWidget):
         reset = f"Resets {calendar.until(rule.next_reset, None)}" if rule.next_reset and rule.enabled else ""
         set_text(self.reset, reset)
         self.reset.setVisible(bool(reset))
-        self.setAccessibleName(f"{rule.title}: {word}. {rule.sentence} {self.value.text()}")
+        self.setAccessibleName(f"{rule.title}: {word}. {self.sentence.text()} {self.value.text()}")
+
+
+def sentence_of(rule: Rule) -> str:
+    """What the rule does; for one that is off, that it is; for one that can't be judged, what the daemon says."""
+    if not rule.enabled:
+        return "This rule is switched off."
+    return wording.typographic(rule.sentence) if rule.failed else describe(rule)
+
+
+def pending_sentence(change: Pending, rule_key: str, calendar: wording.Calendar) -> str:
+    """ "From Fri 20 Nov, 17:00 New York: limit −250 becomes −500."."""
+    name = change.path.split(f"{rule_key}.", 1)[-1] if f"{rule_key}." in change.path else "the rule"
+    words = f"{name.replace('_', ' ').replace('.', ', ')} {change.old} becomes {change.new}"
+    if change.effective_at is None:
+        return wording.sentence_case(f"Pending: {words}")
+    return wording.sentence_case(f"From {calendar.until(change.effective_at, None)}: {words}")
 
 
 def rule_state(rule: Rule) -> tuple[str, Tone, str]:
     """Icon, tone and word of a rule's state."""
     if not rule.enabled:
         return "circle-dot", Tone.MUTED, "Off"
+    if rule.failed:
+        return "octagon-x", Tone.NEGATIVE, "Not judged"
     if rule.locked:
         return "lock", Tone.LOCKED, "Locked"
     if rule.share is not None and rule.share >= 1:
@@ -130,18 +152,21 @@ class RulesPage(Page):
         for number, row in enumerate(self._rows):
             row.setVisible(number < len(rules))
             if number < len(rules):
-                row.show_rule(rules[number], self.state.calendar)
+                rule = rules[number]
+                waiting = [change for change in self.state.pending if change.concerns(rule.key, self.account_id)]
+                row.show_rule(rule, waiting, self.state.calendar)
             if number:
                 self._lines[number - 1].setVisible(number < len(rules))
         on = sum(rule.enabled for rule in rules)
         set_text(self.count, f"{on} on, {len(rules) - on} off" if rules else "")
-        waiting = self.state.health.pending_config if self.state.health is not None else 0
-        if waiting:
-            changes = "One change" if waiting == 1 else f"{waiting} changes"
+        health = self.state.health
+        count = max(len(self.state.pending), health.pending_config if health is not None else 0)
+        if count:
+            changes = "One change" if count == 1 else f"{count} changes"
             self.pending.say(
                 Tone.ACCENT,
                 "calendar-clock",
-                f"{changes} of the rules will take effect at the next reset",
+                f"{changes} of the settings will take effect at the next reset",
                 "What loosens protection waits; what tightens it already holds.",
             )
         else:

@@ -56,7 +56,7 @@ class WelcomePage(Page):
         content.setMaximumWidth(760)
         outer = QWidget()
         outer.setLayout(hbox(content, None))
-        outer.layout().setStretch(0, 10)  # type: ignore[union-attr, attr-defined]
+        outer.layout().setStretch(0, 10)  # type: ignore[union-attr]
         self.setLayout(vbox(scrolled(outer)))
         self.refresh_all()
 

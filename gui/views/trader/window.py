@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QHideEvent, QShowEvent
@@ -69,7 +70,8 @@ class TraderWindow(NavWindow):
         self.lock_button = Button("Lock me", "lock", role="menu", name="Lock this account")
         self._lock_menu = QMenu(self.lock_button)
         for choice in LockChoice:
-            self._lock_menu.addAction(f"{choice.value}…", lambda c=choice: self.ask_lock(choice=c))
+            action = self._lock_menu.addAction(f"{choice.value}…")
+            action.triggered.connect(partial(self._ask_lock_of_shown, choice))
         self.lock_button.setMenu(self._lock_menu)
         self.header_row.addWidget(self.switcher)
         self.header_row.addWidget(self.state_pill)
@@ -350,6 +352,9 @@ class TraderWindow(NavWindow):
             self.link_pill.show_state("Daemon not reachable", "wifi-off", Tone.WARNING)
 
     # -- locking -----------------------------------------------------------------------------------------------------
+
+    def _ask_lock_of_shown(self, choice: LockChoice) -> None:
+        self.ask_lock(choice=choice)
 
     def ask_lock(self, account_id: int | None = None, choice: LockChoice = LockChoice.QUARTER) -> LockDialog | None:
         """Open the confirmation for an account (default: the one on screen)."""
