@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from daemon.core.events import TradeRecord
 from daemon.store.database import StoreError, connect_reading, explain
 from daemon.store.recovery import UNKNOWN_KEY
-from daemon.store.rows import Row, action_of, contract_of, lockout_of, order_of, position_of, trade_of
+from daemon.store.rows import Row, action_of, contract_of, lockout_of, order_of, position_of
 from daemon.store.state import SavedAccount, SavedPnl, SavedReset, SavedState
 from daemon.store.statements import STATEMENTS
 from shared.models import TERMINAL_STATUSES, ActionKind
-from shared.schema import time_text
+from shared.schema import money_value, price_value, time_text, time_value
 
 _TERMINAL = tuple(int(status) for status in TERMINAL_STATUSES)
 _ACTIONS = tuple(str(kind) for kind in ActionKind)
@@ -56,10 +57,7 @@ def load(connection: sqlite3.Connection, since: int) -> SavedState:
     for row in rows(connection, "accounts", order="account_id"):
         row.pop("updated_at")
         state.accounts.append(SavedAccount(**row))
-    for row in rows(
-        connection, "trade_history", "creation_timestamp >= ?", (time_text(since),), order="creation_timestamp, id"
-    ):
-        state.trades.setdefault(row["account_id"], []).append(trade_of(row))
+    state.trades = _trades(connection, since)
     for row in rows(connection, "positions", order="account_id, contract_id"):
         state.positions.setdefault(row["account_id"], []).append(position_of(row))
     marks = ", ".join("?" * len(_TERMINAL))
@@ -75,6 +73,38 @@ def load(connection: sqlite3.Connection, since: int) -> SavedState:
     state.last_lockout_id = _highest(connection, "lockouts", "id")
     state.last_action_id = _highest(connection, "enforcement_log", "action_id")
     return state
+
+
+def _trades(connection: sqlite3.Connection, since: int) -> dict[int, list[TradeRecord]]:
+    """Trades by account in the order of time. Spelled out, because a day can have a hundred thousand of them."""
+    out: dict[int, list[TradeRecord]] = {}
+    prices: dict[str, int] = {}
+    found = connection.execute(
+        "SELECT account_id, id, contract_id, creation_timestamp, price, profit_and_loss, fees, side, size, voided,"
+        " order_id FROM trade_history WHERE creation_timestamp >= ? ORDER BY creation_timestamp, id",
+        (time_text(since),),
+    )
+    for account_id, number, contract_id, created_at, price, pnl, fees, side, size, voided, order_id in found:
+        try:
+            nanos = prices.get(price)
+            if nanos is None:
+                nanos = prices[price] = price_value(price)
+            trade = TradeRecord(
+                number,
+                contract_id,
+                time_value(created_at),
+                nanos,
+                None if pnl is None else money_value(pnl),
+                money_value(fees),
+                side,
+                size,
+                bool(voided),
+                order_id,
+            )
+        except (ValueError, TypeError):
+            continue
+        out.setdefault(account_id, []).append(trade)
+    return out
 
 
 def _highest(connection: sqlite3.Connection, table: str, column: str) -> int:

@@ -165,22 +165,6 @@ def trade_row(account_id: int, trade: TradeRecord) -> Row:
     }
 
 
-def trade_of(row: Mapping[str, Any]) -> TradeRecord:
-    """The reverse of `trade_row`."""
-    return TradeRecord(
-        trade_id=row["id"],
-        contract_id=row["contract_id"],
-        created_at=row["creation_timestamp"],
-        price=row["price"],
-        pnl=row["profit_and_loss"],
-        fees=row["fees"],
-        side=row["side"],
-        size=row["size"],
-        voided=row["voided"],
-        order_id=row["order_id"],
-    )
-
-
 def contract_row(contract: Contract, at: int) -> Row:
     """A row of `contract_cache`."""
     return {

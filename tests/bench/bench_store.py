@@ -51,15 +51,6 @@ def milliseconds(times: list[float]) -> str:
     return f"p50 {times[len(times) // 2] * 1e3:.3f}  p99 {times[int(len(times) * 0.99)] * 1e3:.3f} ms"
 
 
-def measured(step: Callable[[int], object], first: int) -> list[float]:
-    times = []
-    for number in range(first, first + COMMITS):
-        began = time.perf_counter()
-        step(number)
-        times.append(time.perf_counter() - began)
-    return times
-
-
 def raw_driver(path: Path) -> Callable[[int], object]:
     connection = connect(path)
     statements = STATEMENTS["lockouts"]
@@ -109,42 +100,43 @@ def _engine(path: Path) -> Any:
     return engine
 
 
-async def through_a_thread(step: Callable[[int], object], first: int) -> list[float]:
+class BareThread:
     """The least that handing a commit to a thread and hearing of its end can cost."""
-    items: queue.SimpleQueue[tuple[int, asyncio.Future[None]] | None] = queue.SimpleQueue()
-    loop = asyncio.get_running_loop()
 
-    def work() -> None:
-        while (item := items.get()) is not None:
-            step(item[0])
-            loop.call_soon_threadsafe(item[1].set_result, None)
+    def __init__(self, step: Callable[[int], object]) -> None:
+        self._items: queue.SimpleQueue[tuple[int, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._step = step
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    times = []
-    for number in range(first, first + COMMITS):
-        began = time.perf_counter()
-        future = loop.create_future()
-        items.put((number, future))
+    def _work(self) -> None:
+        while (item := self._items.get()) is not None:
+            self._step(item[0])
+            item[1].get_loop().call_soon_threadsafe(item[1].set_result, None)
+
+    async def commit(self, number: int) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._items.put((number, future))
         await future
-        times.append(time.perf_counter() - began)
-    items.put(None)
-    thread.join()
-    return times
+
+    def stop(self) -> None:
+        self._items.put(None)
+        self._thread.join()
 
 
-async def store_commits(
-    store: Store, first: int, actions: int, between: Callable[[], Awaitable[object]] | None = None
-) -> list[float]:
-    times = []
-    for number in range(first, first + COMMITS):
+def at_once(step: Callable[[int], object]) -> Callable[[int], Awaitable[object]]:
+    async def commit(number: int) -> None:
+        step(number)
+
+    return commit
+
+
+def store_commit(store: Store, actions: int) -> Callable[[int], Awaitable[object]]:
+    async def commit(number: int) -> None:
         decisions: list[Decision] = [Lock(lockout(number)), *(Act(action(number * 10 + n)) for n in range(actions))]
-        began = time.perf_counter()
         assert await store.commit(decisions, NOW)
-        times.append(time.perf_counter() - began)
-        if between is not None:
-            await between()
-    return times
+
+    return commit
 
 
 def stream(count: int) -> Iterator[Event]:
@@ -175,30 +167,44 @@ def per_event(events: list[Event], step: Callable[[Event], object]) -> str:
 
 
 async def commits(folder: Path) -> None:
-    path = folder / "raw.db"
-    upgrade(path)
-    show("lockout committed (FULL): sqlite3 driver", milliseconds(measured(raw_driver(path), 1)))
-    show("  SQLAlchemy Core", milliseconds(measured(core(path), 1001)))
-    show("  SQLModel session", milliseconds(measured(sessions(path), 2001)))
-    show("  driver through a bare thread", milliseconds(await through_a_thread(raw_driver(path), 3001)))
-    show("  SQLAlchemy Core through a bare thread", milliseconds(await through_a_thread(core(path), 5001)))
-
-    store = Store.open(folder / "data" / "state.db", on_alert=lambda _: None)
-    view = View(folder / "public", store.path)
-    store.mirror_to(view)
-    alone = milliseconds(await store_commits(store, 1, 0))
-    show("Store.commit, a lockout and its log entry", alone, "limit: p50 0.6 ms")
-    show("  with 5 actions", milliseconds(await store_commits(store, 1001, 5)))
-
+    """Every way in turn, commit by commit, so that a noisy disk is as noisy for all of them."""
+    stores = [Store.open(folder / name / "state.db", on_alert=lambda _: None) for name in "abc"]
+    view = View(folder / "public", stores[0].path)
+    stores[0].mirror_to(view)
+    paths = [folder / f"{name}.db" for name in ("driver", "core", "session", "thread", "core-thread")]
+    for path in paths:
+        upgrade(path)
+    threads = [BareThread(raw_driver(paths[3])), BareThread(core(paths[4]))]
     busy = list(stream(2_000))
 
-    async def trade_on() -> None:
-        for one in busy:
-            store.record_event(one)
-        await asyncio.sleep(0.002)
+    async def after_a_burst(number: int) -> None:
+        await store_commit(stores[2], 1)(number)
 
-    show("  between bursts of 2,000 events", milliseconds(await store_commits(store, 2001, 1, trade_on)))
-    await store.close()
+    ways: dict[str, tuple[Callable[[int], Awaitable[object]], str]] = {
+        "lockout committed (FULL): sqlite3 driver": (at_once(raw_driver(paths[0])), ""),
+        "  SQLAlchemy Core": (at_once(core(paths[1])), ""),
+        "  SQLModel session": (at_once(sessions(paths[2])), ""),
+        "  driver through a bare thread": (threads[0].commit, ""),
+        "  SQLAlchemy Core through a bare thread": (threads[1].commit, ""),
+        "Store.commit, a lockout and its log entry": (store_commit(stores[0], 0), "limit: p50 0.6 ms"),
+        "  with 5 actions": (store_commit(stores[1], 5), ""),
+        "  right after 2,000 events": (after_a_burst, ""),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(1, COMMITS + 1):
+        for name, (commit, _) in ways.items():
+            if commit is after_a_burst:
+                for one in busy:
+                    stores[2].record_event(one)
+            began = time.perf_counter()
+            await commit(number)
+            times[name].append(time.perf_counter() - began)
+    for name, (_, limit) in ways.items():
+        show(name, milliseconds(times[name]), limit)
+    for thread in threads:
+        thread.stop()
+    for store in stores:
+        await store.close()
     view.close()
 
 
