@@ -178,6 +178,8 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - one decision that fails keeps none of the others back
                 self.failures += 1
                 logger.opt(exception=error).error("A decision could not be carried out: {}", decision)
+        # Requests are on their way now; people are told afterwards.
+        for decision in decisions:
             for listener in self.listeners:
                 listener.decided(decision)
 
