@@ -102,7 +102,9 @@ class IpcServer:
         self._lingering: dict[asyncio.Transport, asyncio.TimerHandle] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._judging: deque[Session] = deque()
-        self._judging_admins: deque[Session] = deque()
+        self._judging_first: deque[Session] = deque()
+        self._rest_until = 0.0
+        self._clock = time.perf_counter
         self._turn_timer: asyncio.TimerHandle | None = None
         self._in_turn = False
         self._all_calls = CallBucket(self.limits.all_calls, monotonic())
@@ -211,7 +213,7 @@ class IpcServer:
     def session_opened(self, session: Session) -> None:
         """Finds a place for a new connection, if need be by taking another's."""
         self._sessions[session.number] = session
-        leaving = self._admission.enter(session.number)
+        leaving = self._admission.enter(session.number, self._monotonic())
         if leaving is not None:
             self._give_way(leaving)
 
@@ -277,19 +279,29 @@ class IpcServer:
 
     def lines_came(self, session: Session) -> None:
         """Judges what has come: at once, or in turn with the others if there is much."""
-        (self._judging_admins if session.connection.in_admin_session else self._judging).append(session)
-        if self._turn_timer is None and not self._in_turn:
+        if session.first_of_all:
+            self._judging_first.append(session)
+        else:
+            self._judging.append(session)
+        if self._in_turn:
+            return
+        if self._turn_timer is None:
             self._turn()
+        elif session.first_of_all:
+            self._turn_timer.cancel()
+            self._turn(first_only=True)
 
-    def _turn(self) -> None:
-        # One line of each connection after the other, administrators first, so that nobody waits behind a flood.
+    def _turn(self, first_only: bool = False) -> None:
+        # One line of each connection after the other, so that nobody waits behind a flood. Administrators, and
+        # newcomers with their first lines, come first and need not wait for the pause to end: an admin's handshake must
+        # not take longer than the time a newcomer has in the lobby.
         assert self._loop is not None
         self._turn_timer = None
         self._in_turn = True
-        began = self._monotonic()
+        began = self._clock()
         try:
-            while self._judging_admins or self._judging:
-                queue = self._judging_admins or self._judging
+            while self._judging_first or (self._judging and not first_only):
+                queue = self._judging_first or self._judging
                 session = queue.popleft()
                 if session.calls_in_flight >= self.limits.calls_in_flight:
                     session.parked = True  # until one of its calls ends
@@ -300,21 +312,28 @@ class IpcServer:
                     self._handler_failed("of a line", error)
                     session.drop()
                 if session.connection.backlog and not session.closed:
-                    queue.append(session)
+                    (self._judging_first if session.first_of_all else self._judging).append(session)
                 else:
                     session.lines_judged()
                     session.settled()
-                if self._monotonic() - began >= self.limits.turn_seconds:
+                if self._clock() - began >= self.limits.turn_seconds:
                     break
         finally:
             self._in_turn = False
-        if self._judging_admins or self._judging:
-            pause = (self._monotonic() - began) * (1.0 / self.limits.turn_share - 1.0)
-            self._turn_timer = self._loop.call_later(pause, self._turn)
+        # The pause is kept even if nothing waits now: what comes next may be as dear as what was just judged.
+        now, spent = self._clock(), self._clock() - began
+        pause = spent * (1.0 / self.limits.turn_share - 1.0)
+        self._rest_until = (
+            max(self._rest_until, now) + pause if first_only or spent >= self.limits.turn_seconds else now
+        )
+        self._rest_until = min(self._rest_until, now + _LONGEST_REST)
+        if self._judging_first or self._judging or self._rest_until > now:
+            self._turn_timer = self._loop.call_later(max(0.0, self._rest_until - now), self._turn)
 
     def _judge_one(self, session: Session) -> None:
         if session.closed:
             return
+        session.judged += 1
         event = session.connection.next_event(self._monotonic())
         if event is None:
             return
@@ -348,7 +367,10 @@ class IpcServer:
         now = self._monotonic()
         if self._all_calls.take(now) > 0.0 and (wait := session.calls.take(now)) > 0.0:
             return _busy("This connection calls too often", wait)
-        if not self._admission.request(session.number, now):
+        seat = self._admission.request(session.number, now)
+        if seat.leaving is not None:
+            self._give_way(seat.leaving)
+        if not seat.granted:
             return _busy("Too many programs want a place at once", 1.0 / self.limits.places.seats_per_second)
         if len(self._calls) >= self.limits.all_calls_in_flight and not call.signed:
             return _busy("Too many calls are running", 0.1)
@@ -506,6 +528,7 @@ class IpcServer:
             logger.opt(exception=error).error("An alert of the socket could not be handed on.")
 
 
+_LONGEST_REST = 0.25
 _ACCEPTED_AT_ONCE = 16
 _WAITING_IN_KERNEL = 1024
 _BUILT_IN = frozenset({"unsubscribe", "auth_begin", "auth_finish", "auth_second_factor", "auth_end"})

@@ -132,6 +132,9 @@ class CallBucket:
         return (1.0 - self._left) / self._rate.per_second
 
 
+_FIRST_LINES = 6
+
+
 class Session(asyncio.Protocol):
     """One accepted connection. Everything here runs in the event loop's thread."""
 
@@ -143,6 +146,7 @@ class Session(asyncio.Protocol):
         self.second_factor_given = False
         self.calls_in_flight = 0
         self.parked = False
+        self.judged = 0
         self.subscribing = asyncio.Lock()
         self._server = server
         self._monotonic = monotonic
@@ -204,6 +208,11 @@ class Session(asyncio.Protocol):
 
     # ---- for the server
 
+    @property
+    def first_of_all(self) -> bool:
+        """Whether its lines are judged before others': an administrator's, and a newcomer's first ones."""
+        return self.judged < _FIRST_LINES or self.connection.in_admin_session
+
     def lines_judged(self) -> None:
         """Reading goes on once what had come is judged."""
         if self._reading_paused and not self.closed and self._transport is not None:
@@ -219,7 +228,7 @@ class Session(asyncio.Protocol):
 
     def send(self, line: bytes) -> None:
         """Hands a line to the operating system, or buffers it; a client that does not read is dropped."""
-        if self.closed or not line or self._transport is None:
+        if self.closed or not line or self._transport is None or self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() > self._server.limits.max_unsent:
             self.drop()

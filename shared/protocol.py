@@ -39,6 +39,7 @@ type Json = bool | int | float | str | list[Any] | dict[str, Any] | None
 type RequestId = int | str | None
 
 _MAX_ID_LENGTH = 256
+_MAX_COMMAS = 20_000
 _HTTP_START = re.compile(rb"^[A-Z]{3,10} \S{1,4096} HTTP/\d(\.\d)?\r?$")
 
 
@@ -219,10 +220,16 @@ def error_line(request_id: RequestId, error: RpcError) -> bytes:
 
 def parse_request(line: bytes | LineTooLong) -> Request | Malformed:
     """Reads one line as the server does. Never raises: whatever is wrong becomes a `Malformed` to answer with."""
+    if isinstance(line, bytes) and line.count(b",") > _MAX_COMMAS:
+        # Not even parsed: half a million empty lists would cost the daemon far more than they cost who sends them.
+        return _malformed(ErrorCode.INVALID_REQUEST, "The line holds more values than any request needs.")
+    return _parse_request(line)
+
+
+def _parse_request(line: bytes | LineTooLong) -> Request | Malformed:
     if isinstance(line, LineTooLong):
-        return _malformed(
-            ErrorCode.INVALID_REQUEST, f"The line is longer than {line.limit} bytes; send less at a time."
-        )
+        text = f"The line is longer than {line.limit} bytes; send less at a time."
+        return _malformed(ErrorCode.INVALID_REQUEST, text)
     message = _load(line)
     if isinstance(message, Malformed):
         return message
@@ -254,7 +261,7 @@ def parse_message(line: bytes | LineTooLong) -> Response | Request | Malformed:
         message = _load(line)
         if isinstance(message, dict) and "method" not in message and ("result" in message or "error" in message):
             return _parse_response(message)
-    return parse_request(line)
+    return _parse_request(line)
 
 
 def _parse_response(message: dict[str, Any]) -> Response | Malformed:

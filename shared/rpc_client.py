@@ -35,6 +35,7 @@ from shared.rpc_connection import Answer, ClientConnection, Event, Notice, Proto
 from shared.rpc_methods import ADMIN_TOPICS
 
 __all__ = [
+    "Backoff",
     "CallTimeoutError",
     "ClientError",
     "ConnectionState",

@@ -152,6 +152,8 @@ class Lines:
         """The answer to auth_finish; afterwards requests can be signed if it was a success."""
         shake = ClientHandshake(key, secrets.token_bytes(32))
         challenge = await self.ask("auth_begin", shake.begin_params())
+        if challenge is None or "error" in challenge:
+            return challenge or {}
         answer = await self.ask("auth_finish", shake.finish_params(challenge["result"]))
         if "result" in answer:
             self.signer = shake.signer()

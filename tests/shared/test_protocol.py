@@ -121,6 +121,14 @@ def test_parse_when_a_line_is_bad_names_code_and_id(line: bytes, code: int, requ
     assert len(error_line(parsed.id, parsed.error)) < 1000
 
 
+def test_parse_when_a_line_holds_very_many_values_refuses_it_from_a_client_and_reads_it_from_the_daemon() -> None:
+    many = b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":[' + b"[]," * 200_000 + b"1]}}"
+    parsed = parse_request(many)
+    assert isinstance(parsed, Malformed)
+    assert parsed.error.code == ErrorCode.INVALID_REQUEST
+    assert isinstance(parse_message(notification_line("event", {"data": [0] * 200_000})), Request)
+
+
 def test_parse_when_id_is_missing_is_a_notification_and_null_is_not() -> None:
     without = parse_request(b'{"jsonrpc":"2.0","method":"x"}')
     null = parse_request(b'{"jsonrpc":"2.0","method":"x","id":null}')
