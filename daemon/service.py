@@ -48,6 +48,7 @@ from daemon.holdings import EngineHoldings
 from daemon.instance_lock import InstanceLock, TakenError
 from daemon.ipc_server import IpcServer
 from daemon.journal import Journal
+from daemon.config_state_store import FileStateStore
 from daemon.protection import Configuration
 from daemon.schedule import Schedule
 from daemon.store import Store, StoreError
@@ -194,8 +195,7 @@ class Service:
         self.started_at = self.clock.now()
 
     def _load_configuration(self) -> ConfigurationService:
-        new_home = not self.home.config_state_file.exists()
-        if new_home:
+        if not FileStateStore(self.home.config_state_file).exists():
             try:
                 for path in write_templates(self.home):
                     logger.info("Wrote {}: fill in your logins and limits.", path)
