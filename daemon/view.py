@@ -36,7 +36,7 @@ _STATE_UPSERT: Final = (
     "ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
 )
 
-FLUSH_SECONDS: Final = 0.1
+FLUSH_SECONDS: Final = 0.08
 _BUSY_SECONDS: Final = 0.05
 _BLOCKED_SECONDS: Final = 2.0
 """How long a file may refuse writes before it is given up for a new one."""

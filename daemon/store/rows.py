@@ -244,6 +244,13 @@ class DecisionRows:
         row = self._open[action_id] = {**row, "attempts": attempts}
         return [self._put(row)]
 
+    def supersede_all(self, at: int) -> list[Change]:
+        """All actions under way end as superseded."""
+        ended = {"result": str(ActionResult.SUPERSEDED), "settled_at": at}
+        changes = [self._put({**row, **ended}) for row in self._open.values()]
+        self._open.clear()
+        return changes
+
     def _next_id(self) -> int:
         self._last_id += 1
         return self._last_id

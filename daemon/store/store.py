@@ -76,11 +76,13 @@ class Store:
             StoreError: it could not be read.
         """
         try:
-            if self._opened.writing is None:
-                state = reader.load(self._opened.reading, since)  # the disk took nothing at the start
-            else:
+            try:
                 with contextlib.closing(connect_reading(self.path)) as connection:
                     state = reader.load(connection, since)
+            except sqlite3.Error:
+                if self._opened.writing is not None:
+                    raise
+                state = reader.load(self._opened.reading, since)  # the disk has taken nothing since the start
         except (sqlite3.Error, OSError, ValueError) as error:
             raise StoreError(explain(error, self.path)) from error
         state.salvaged_from = self._opened.salvaged_from
@@ -103,6 +105,13 @@ class Store:
     def record_event(self, event: Event) -> None:
         """Note what an event says of positions, orders, trades, accounts and contracts; other kinds are ignored."""
         self._writer.record(event)
+
+    def supersede_unfinished(self, now: int) -> None:
+        """Close the log entries of all actions still open. For the start, before the first decision.
+
+        The engine judges the state anew and decides new actions; those of the last run would stay open for ever.
+        """
+        self._writer.submit(self._decisions.supersede_all(now))
 
     def record_attempt(self, action_id: int, attempts: int) -> None:
         """An action of the enforcer has been tried that many times now."""

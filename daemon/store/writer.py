@@ -2,7 +2,7 @@
 
 Two lanes lead to it. Durable commits (lockouts, jobs) go through a queue and are done at once, each in a transaction
 that is on disk (synchronous=FULL) when its waiter is told. Everything else is coalesced, latest wins per row, and
-written every 200 ms without waiting for the disk (NORMAL). What cannot be written stays pending and is tried again:
+written every 120 ms without waiting for the disk (NORMAL). What cannot be written stays pending and is tried again:
 nothing is lost, and because only the latest value of a row is kept, memory stays bounded by the number of rows touched.
 """
 
@@ -28,7 +28,9 @@ from daemon.store.statements import STATEMENTS, grouped
 
 COMMIT_SECONDS: Final = 0.25
 """Longest wait of a caller for a durable commit: after it the caller enforces anyway (protect first)."""
-FLUSH_SECONDS: Final = 0.2
+FLUSH_SECONDS: Final = 0.12
+"""With the replica's own interval below the 250 ms that a row may take to the trader's window."""
+_JOB_SECONDS: Final = 10.0
 _RETRY_MOST_SECONDS: Final = 2.0
 _CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
 _MOST_EVENTS: Final = 1_000_000
@@ -71,8 +73,8 @@ class _Waiter:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._finish, result, error)
 
-    def give_up_after(self, seconds: float, result: Any) -> asyncio.TimerHandle:
-        return self._loop.call_later(seconds, self._finish, result, None)
+    def give_up_after(self, seconds: float, result: Any, error: Exception | None = None) -> asyncio.TimerHandle:
+        return self._loop.call_later(seconds, self._finish, result, error)
 
     def _finish(self, result: Any, error: Exception | None) -> None:
         if self.future.done():
@@ -173,13 +175,18 @@ class Writer:
         """Run a job on the connection, inside a durable transaction, and give back its result.
 
         Raises:
-            StoreError: the database could not be written; nothing of the job remains.
+            StoreError: the database could not be written: nothing of the job remains; or it did not answer within 10 s.
         """
         if self._stopped:
             raise StoreError("The database is closed.")
         waiter = _Waiter()
+        late = StoreError(f"The database {self._path} did not answer within {_JOB_SECONDS:.0f} s: check the disk.")
+        timer = waiter.give_up_after(_JOB_SECONDS, None, late)
         self._queue.put(_Run(job, waiter))
-        return await waiter.future
+        try:
+            return await waiter.future
+        finally:
+            timer.cancel()
 
     async def flush(self, seconds: float) -> bool:
         """Have everything submitted so far written. False: it could not be, or not within that time."""

@@ -146,6 +146,21 @@ async def test_action_when_settled_without_a_known_begin_is_logged(tmp_path: Pat
     await store.close()
 
 
+async def test_actions_of_the_last_run_when_superseded_are_open_no_more(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    await store.commit([Act(action(1)), Act(action(2)), Settle(action(2), ActionResult.CONFIRMED, NOW)], NOW)
+    await store.close()
+    store = open_store(tmp_path)
+    store.supersede_unfinished(NOW + 9)
+    await store.commit([Act(action(3))], NOW + 9)
+    await store.flush()
+    assert [one.id for one in store.load(0).actions] == [3]
+    log = {row["action_id"]: (row["result"], row["settled_at"]) for row in await store.enforcement_log()}
+    assert log[1] == ("superseded", "2026-11-21T07:39:46.000009Z")
+    assert log[2][0] == "confirmed"
+    await store.close()
+
+
 async def test_decisions_that_store_nothing_are_accepted(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     assert await store.commit([Warn(NOW, 101, "RULE-003", 50, "half"), Alert(NOW, None, "x")], NOW)
