@@ -216,3 +216,21 @@ async def test_lockout_when_times_and_texts_are_odd_is_stored(tmp_path: Path) ->
     assert (back.reason, back.cause) == (odd.reason, odd.cause)
     assert back.expires_at == 253_402_300_799_999_999
     await store.close()
+
+
+async def test_connection_when_idle_or_after_a_flush_syncs_every_commit(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    modes: list[object] = []
+
+    async def note() -> None:
+        modes.append(await store.execute(lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]))
+
+    await note()
+    store.put_state("a", 1)
+    await store.flush()
+    await note()
+    await store.commit([Lock(lockout())], NOW)
+    await note()
+    assert modes == [2, 2, 2]  # FULL
+    assert await store.execute(lambda c: c.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
+    await store.close()
