@@ -284,6 +284,9 @@ class Lane(ABC):
                 self.look_at = now
             case _:
                 self.look_at = now + delay
+        if verdict not in REFUSALS and any(p not in self.serving for p in self.progress.values()):
+            # An obligation that came meanwhile was not served by it: it waits for a read only.
+            self.look_at = self.not_before = now
         if self._confirmed and not self.progress:
             self._emptied()
         return verdict

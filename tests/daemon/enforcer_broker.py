@@ -1,8 +1,8 @@
 """A broker with faults for tests of the enforcer, in virtual time, that watches over the laws.
 
 It is pessimistic where the real one is unknown: every close is a new market order for what is held at that moment, and
-nothing but the enforcer's care keeps two of them from turning a position round. It notes every breach of the laws it sees
-in `violations`.
+nothing but the enforcer's care keeps two of them from turning a position round. It notes every breach of the laws it
+sees in `violations`.
 """
 
 from __future__ import annotations

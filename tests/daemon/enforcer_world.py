@@ -1,4 +1,4 @@
-"""A world for tests of the enforcer: virtual time, a broker with faults, a small core. Nothing here waits in real time."""
+"""A world for tests of the enforcer: virtual time, a broker with faults, a small core. Nothing waits in real time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Laws 4 and 5 under every interleaving Hypothesis thinks of.
 
-The enforcer never flips a position or takes off more than asked, whatever is lost, late, doubled or out of order, and in
-the end nothing is left that may not be.
+The enforcer never flips a position or takes off more than asked, whatever is lost, late, doubled or out of order, and
+in the end nothing is left that may not be.
 
 `FakeBroker` notes breaches as they happen; the machine only makes things happen and, at the end, lets the faults stop.
 """
