@@ -1,8 +1,8 @@
 """The one path of every event: judge, keep, carry out.
 
-An event is judged the moment it arrives, in the event loop's thread. Its decisions are carried out at once, unless a lockout
-is among them, or decisions before them still wait: then they wait in line until the lockout is on disk (law 2). So nothing
-is ever sent for a lockout that a kill could forget, and the order of decisions is the order of events.
+An event is judged the moment it arrives, in the event loop's thread. Its decisions are carried out at once, unless a
+lockout is among them, or decisions before them still wait: then they wait in line until the lockout is on disk (law
+2). So nothing is ever sent for a lockout that a kill could forget, and the order of decisions is the order of events.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The state of the engine as the socket and the replica show it: rows of JSON-able values.
 
-Times are ISO-8601 UTC text, money and prices decimal text, sizes contracts. Columns are those of the table of the same name;
-what is added beyond them (symbol, unrealized, quote age) is named in docs/socket.md.
+Times are ISO-8601 UTC text, money and prices decimal text, sizes contracts. Columns are those of the table of the same
+name; what is added beyond them (symbol, unrealized, quote age) is named in docs/socket.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The life of the daemon: start, ready, stop. Everything is wired here, nothing is decided here.
 
-Start and recovery are one path: what the store kept binds at once, then the gateway is read, its answers are fed as events,
-and judged. Stop works off what waits, then flushes and closes; the next start needs none of it.
+Start and recovery are one path: what the store kept binds at once, then the gateway is read, its answers are fed as
+events, and judged. Stop works off what waits, then flushes and closes; the next start needs none of it.
 """
 
 from __future__ import annotations
@@ -361,7 +361,7 @@ class Service:
             self._stopping.set()
 
     def handle_signals(self) -> None:
-        """Stop at Ctrl+C and SIGTERM. On Windows SIGINT alone: a SIGBREAK handler would end a service at every log-off."""
+        """Stop at Ctrl+C and SIGTERM. On Windows SIGINT alone: a SIGBREAK handler ends a service at every log-off."""
         if os.name == "nt":
             signal.signal(
                 signal.SIGINT, lambda *_: self._loop.call_soon_threadsafe(self.request_stop, "Ctrl+C or service stop")

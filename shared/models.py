@@ -1,7 +1,7 @@
 """The domain's names, shared by the daemon, the GUI and the tests.
 
-Integer codes are those of the ProjectX Gateway API (`Side`, `OrderType`, `OrderStatus`, `PositionType`); text codes are our own
-outer contract (`LockoutKind`, `ActionKind`, `ActionResult`) and may not change without a migration.
+Integer codes are those of the ProjectX Gateway API (`Side`, `OrderType`, `OrderStatus`, `PositionType`); text codes
+are our own outer contract (`LockoutKind`, `ActionKind`, `ActionResult`) and may not change without a migration.
 """
 
 from __future__ import annotations

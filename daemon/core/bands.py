@@ -1,8 +1,8 @@
 """Which quotes matter: price bands around the open positions, so that a quote inside its band touches no account.
 
-A rule names the unrealized P&L at which it must be judged (`Watch`); here that becomes a price. Per contract the tightest
-band of all holders counts: the cost of a quote inside it is the same for one account as for twenty, and a quote outside
-touches only the accounts whose own band it leaves.
+A rule names the unrealized P&L at which it must be judged (`Watch`); here that becomes a price. Per contract the
+tightest band of all holders counts: the cost of a quote inside it is the same for one account as for twenty, and a
+quote outside touches only the accounts whose own band it leaves.
 """
 
 from __future__ import annotations

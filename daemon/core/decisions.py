@@ -1,7 +1,7 @@
 """Everything the core can decide. The shell carries decisions out; it adds none of its own.
 
-Order matters: the decisions of one event are carried out in the order of the list, and every `Lock` is on disk before the
-first `Act` of the same list goes out (law 2).
+Order matters: the decisions of one event are carried out in the order of the list, and every `Lock` is on disk before
+the first `Act` of the same list goes out (law 2).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from shared.models import ActionKind, ActionResult, LockoutKind
 class Lockout:
     """One lockout. Active while `cleared_at` is None.
 
-    `expires_at` None: until its condition ends or an admin clears it. `cause` names the breach, so that the same breach,
-    judged again, never locks twice. `baseline` (cooldowns): signed size a contract may keep; contracts not in it: nothing.
-    `clear_due_at`: an admin's clear is running and ends the lockout then.
+    `expires_at` None: until its condition ends or an admin clears it. `cause` names the breach, so that the same
+    breach, judged again, never locks twice. `baseline` (cooldowns): signed size a contract may keep; contracts not in
+    it: nothing. `clear_due_at`: an admin's clear is running and ends the lockout then.
     """
 
     id: int
@@ -42,9 +42,9 @@ class Lockout:
 class Action:
     """One obligation of the enforcer, kept until the gateway shows it done.
 
-    close_position: `target` 0. reduce_position: `target` contracts may stay. cancel_order: `order_id` must stop working.
-    modify_order: `stop_price` (nanos) of `order_id`. `size` is what was to be taken off when it was decided, `held` the
-    signed size of the position then.
+    close_position: `target` 0. reduce_position: `target` contracts may stay. cancel_order: `order_id` must stop
+    working. modify_order: `stop_price` (nanos) of `order_id`. `size` is what was to be taken off when it was decided,
+    `held` the signed size of the position then.
     """
 
     id: int
@@ -107,7 +107,7 @@ class Read:
 
 @dataclass(slots=True)
 class Warn:
-    """Something to tell people, enforced nothing. `level` is the share of the limit in percent, or 0 for other warnings."""
+    """Something to tell people. `level` is the share of the limit in percent, or 0 for other warnings."""
 
     at: int
     account_id: int
@@ -119,7 +119,7 @@ class Warn:
 
 @dataclass(slots=True)
 class Alert:
-    """Something of the program's own went wrong (a rule raised, an event could not be used): log it and tell the admin."""
+    """Something of the program's own went wrong (a rule raised, an event could not be used): tell the admin."""
 
     at: int
     account_id: int | None
@@ -138,7 +138,7 @@ class DayChanged:
 
 @dataclass(slots=True)
 class Remember:
-    """A rule's memory of an account (peak equity, clock-in times ...) to be kept across restarts, as JSON-able values."""
+    """A rule's memory of an account (peak equity ...) to be kept across restarts, as JSON-able values."""
 
     account_id: int
     key: str

@@ -1,8 +1,8 @@
 """The engine: one event in, a list of decisions out. Deterministic, and the same class live, in tests and in a replay.
 
-Path of an event: it changes the state; timers that its time has made due are worked off; the rules that want its kind are
-judged for the accounts it touches; lockouts, latches and verdicts are turned into obligations. A quote that lies inside the
-band of its contract ends after the first step.
+Path of an event: it changes the state; timers that its time has made due are worked off; the rules that want its kind
+are judged for the accounts it touches; lockouts, latches and verdicts are turned into obligations. A quote that lies
+inside the band of its contract ends after the first step.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ _NOTHING: list[Decision] = []
 class Engine:
     """All accounts' state and rules. Not thread-safe: one caller feeds it events, in order of their times.
 
-    `next_lockout_id` and `next_action_id` continue the ids on disk. `handle` returns a list that the caller must not change.
+    `next_lockout_id` and `next_action_id` continue the ids on disk. `handle` returns a list that the caller must not
+    change.
     """
 
     def __init__(
@@ -140,7 +141,8 @@ class Engine:
         trades: Iterable[tuple[int, TradeRecord]] = (),
         contracts: Iterable[ContractSeen] = (),
     ) -> None:
-        """Take over what the store kept. Active lockouts bind at once; ended ones only keep their breach from locking twice.
+        """Take over what the store kept. Active lockouts bind at once; ended ones only keep their breach from locking
+        twice.
 
         Positions and orders are not restored: they are the gateway's, and are read.
         """

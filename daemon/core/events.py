@@ -2,8 +2,8 @@
 
 `at` is trusted time (microseconds UTC) at which the daemon learnt of it and never decreases from one event to the next.
 Broker times (a trade's, an order's) travel inside the records. Sizes of positions are signed: long > 0, short < 0.
-Prices are nanos, money is micro-dollars (see `units`). Records and events are treated as immutable by convention; they are
-not `frozen` because that makes building one four times slower.
+Prices are nanos, money is micro-dollars (see `units`). Records and events are treated as immutable by convention; they
+are not `frozen` because that makes building one four times slower.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The trades of one account's trading day: realized P&L, entries, closing orders.
 
 Everything here is a function of the set of trades, keyed by trade id: a trade that comes twice changes nothing, a later
-`voided` takes it back, and the order in which trades arrive does not matter. The cost of one more trade does not grow with
-their number. `entry_log` and `closing_log` name, in the order of arrival, the times of new entries and the ids of closing orders
-that changed: a rule that remembers how far it has read them looks only at what is new. A new day begins new lists.
+`voided` takes it back, and the order in which trades arrive does not matter. The cost of one more trade does not grow
+with their number. `entry_log` and `closing_log` name, in the order of arrival, the times of new entries and the ids of
+closing orders that changed: a rule that remembers how far it has read them looks only at what is new. A new day begins
+new lists.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ def zone(name: str) -> ZoneInfo:
 def instant(day: date, at: time, tz: ZoneInfo) -> int:
     """Microseconds UTC at which a clock on the wall in `tz` first shows `at` on `day`.
 
-    On a day on which that time does not exist (clocks go forward), the first instant after the gap; on a day that has it
-    twice (clocks go back), the first of the two.
+    On a day on which that time does not exist (clocks go forward), the first instant after the gap; on a day that has
+    it twice (clocks go back), the first of the two.
     """
     local = datetime.combine(day, at, tzinfo=tz)  # fold=0: the first of two
     candidate = local.astimezone(UTC)
@@ -84,7 +84,7 @@ class TradingDays:
         return instant(day + timedelta(days=7), self.reset, self._tz)
 
     def text(self, at: int, now: int) -> str:
-        """An instant as people of the reset's zone say it: "17:00 New York", with the day when it is not the next 24 h."""
+        """An instant as people of the reset's zone say it: "17:00 New York", with the day when over 24 h away."""
         return local_text(at, now, self.timezone)
 
 

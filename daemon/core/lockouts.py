@@ -25,8 +25,8 @@ def covers(lockout: Lockout, contract_id: str, market: Market) -> bool:
 def shrink_baseline(lockout: Lockout, account: AccountState, contract_ids: list[str] | None, now: int) -> bool:
     """Lower what may stay to what is held; returns whether it changed.
 
-    What was sold during a cooldown may not be bought back. A contract with a fill that its position update does not show yet
-    is left alone: the update to come would be taken for an increase.
+    What was sold during a cooldown may not be bought back. A contract with a fill that its position update does not
+    show yet is left alone: the update to come would be taken for an increase.
     """
     changed = False
     for contract_id in contract_ids if contract_ids is not None else list(lockout.baseline):

@@ -1,8 +1,9 @@
-"""What must be sent, as a function of lockouts, latches, the rules' verdicts and what is held: recomputed, never patched.
+"""What must be sent, as a function of lockouts, latches, the rules' verdicts and what is held: recomputed, never
+patched.
 
-Each obligation is one entry of `AccountState.obligations`: keyed by contract id (a position must come down to a size) or by
-order id (an order must go, or its stop be moved). The strictest demand wins. An obligation ends, confirmed, when the
-gateway's events or reads show it done, or superseded, when nothing demands it any more.
+Each obligation is one entry of `AccountState.obligations`: keyed by contract id (a position must come down to a size)
+or by order id (an order must go, or its stop be moved). The strictest demand wins. An obligation ends, confirmed, when
+the gateway's events or reads show it done, or superseded, when nothing demands it any more.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def reconcile(
 
 
 def closing_now(account: AccountState) -> frozenset[int]:
-    """Market orders that are taking a position down and cannot turn it round, such as our own closes: they may go on."""
+    """Market orders that take a position down and cannot turn it round, such as our own closes: they may go on."""
     left = {contract_id: position.size for contract_id, position in account.positions.items()}
     found = set()
     for order_id in sorted(account.orders):

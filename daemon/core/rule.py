@@ -1,7 +1,8 @@
 """What a rule is: a class that looks at an account and says what must be, never does anything itself.
 
-A rule is judged after each event of its `triggers`. Its verdicts replace those of its judgement before, so a rule states what
-must hold now; `Flatten` alone is kept by the engine until the position is gone, whatever the price does meanwhile.
+A rule is judged after each event of its `triggers`. Its verdicts replace those of its judgement before, so a rule
+states what must hold now; `Flatten` alone is kept by the engine until the position is gone, whatever the price does
+meanwhile.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ class View:
 class LockVerdict:
     """The account, or one symbol, must be locked.
 
-    `cause` names the breach: the same rule and cause never lock twice, so a lockout that ended stays ended until something
-    new happens. `baseline` None: nothing may be held; else the signed sizes that may stay. `at` is the time of the breach.
+    `cause` names the breach: the same rule and cause never lock twice, so a lockout that ended stays ended until
+    something new happens. `baseline` None: nothing may be held; else the signed sizes that may stay. `at` is the time
+    of the breach.
     """
 
     kind: LockoutKind
@@ -154,7 +156,8 @@ Verdict = LockVerdict | ReleaseVerdict | Flatten | Reduce | LimitTotal | CancelO
 
 @dataclass(slots=True)
 class Gauge:
-    """How near an account is to a limit. `value` and `limit` are texts with units for people; `percent` is whole, 100 = breach.
+    """How near an account is to a limit. `value` and `limit` are texts with units for people; `percent` is whole, 100
+    = breach.
 
     `percent` None: the rule has no scale. `worst` names the position or window the figures are of, if one.
     """

@@ -24,8 +24,8 @@ class Opening:
 class Sessions:
     """The openings of one window. Without a window, all time is allowed but for the holidays.
 
-    A day of the calendar that is closed closes every instant of that date in the calendar's zone; an early close closes the
-    rest of the date from that time on. A window that is cut in two by a closed day is two openings.
+    A day of the calendar that is closed closes every instant of that date in the calendar's zone; an early close
+    closes the rest of the date from that time on. A window that is cut in two by a closed day is two openings.
     """
 
     __slots__ = ("_cached", "_calendar", "_window")

@@ -213,7 +213,7 @@ class AccountState:
         return position.size if position is not None else 0
 
     def position_read_at(self, contract_id: str) -> int:
-        """Start of the read that the current size stems from; 0 when it stems from a pushed event, or was never read."""
+        """Start of the read that the current size stems from; 0 when it was pushed, or never read."""
         return self._position_reads.get(contract_id, 0)
 
     def unseen_fills(self, contract_id: str, now: int) -> int:
@@ -252,7 +252,7 @@ class AccountState:
         self._set_position(record, at, 0)
 
     def apply_positions(self, event: PositionsSnapshot) -> None:
-        """Take a read of all positions in; a contract whose own event is newer than the read keeps the event's value."""
+        """Take a read of all positions in; a contract whose own event is newer than the read keeps its value."""
         started = event.started_at
         found = {record.contract_id: record for record in event.positions}
         for contract_id in [*found, *(held for held in self.positions if held not in found)]:

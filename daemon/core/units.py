@@ -1,8 +1,8 @@
 """Exact numbers inside the core: integers, converted to and from Decimal at its edges.
 
 Money is an integer number of micro-dollars, a price an integer number of nanos (price * 1e9, rounded half-even to that
-grid), a time an integer number of microseconds since 1970-01-01 UTC. Sums and comparisons of integers are exact, which is
-what "three trades of -166.67, -166.67, -166.66 are -500.00" asks for; binary floating point is not.
+grid), a time an integer number of microseconds since 1970-01-01 UTC. Sums and comparisons of integers are exact, which
+is what "three trades of -166.67, -166.67, -166.66 are -500.00" asks for; binary floating point is not.
 """
 
 from __future__ import annotations

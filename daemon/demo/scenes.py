@@ -1,6 +1,7 @@
 """What the scripted trader does: one account and one scene for each rule.
 
-A scene is played through the simulated broker, as from the trader's phone; the daemon sees only what comes over the wire.
+A scene is played through the simulated broker, as from the trader's phone; the daemon sees only what comes over the
+wire.
 """
 
 from __future__ import annotations

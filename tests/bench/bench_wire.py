@@ -1,7 +1,7 @@
 """Wire to wire: from the event as the simulated gateway sends it to the close request as it receives it.
 
-500 breaches, each with a lockout committed to disk in between, against a real daemon in its own process; beside it, in the
-same run, what an httpx POST and a durable commit cost here. Run with: uv run python -m tests.bench.bench_wire
+500 breaches, each with a lockout committed to disk in between, against a real daemon in its own process; beside it, in
+the same run, what an httpx POST and a durable commit cost here. Run with: uv run python -m tests.bench.bench_wire
 """
 
 from __future__ import annotations

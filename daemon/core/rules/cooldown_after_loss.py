@@ -18,7 +18,8 @@ FRESH_US = 5 * SECOND_US
 class CooldownAfterLossRule(Rule):
     """Breached when the fills of one closing order add up to a loss at or below a threshold; everything is closed.
 
-    The worst threshold reached counts, and a later fill of the same order that reaches a worse one lengthens the cooldown.
+    The worst threshold reached counts, and a later fill of the same order that reaches a worse one lengthens the
+    cooldown.
     """
 
     rule_id = "RULE-007"

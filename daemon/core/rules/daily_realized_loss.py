@@ -35,7 +35,8 @@ class DailyRealizedLossRule(Rule):
             f"Daily loss {dollars(realized)} reached the limit of {dollars(self._limit)};"
             f" locked until {view.until_text(until)}."
         )
-        # The figure is part of the cause: after an admin's clear the same loss does not lock again, one more trade does.
+        # The figure is part of the cause: after an admin's clear the same loss does not lock again, one more trade
+        # does.
         cause = f"{view.day_end} {realized} {self._limit}"
         return [LockVerdict(LockoutKind.HARD, cause, reason, until)]
 

@@ -35,8 +35,8 @@ def protects(order: OrderRecord, position: Position, market: Market) -> bool:
 class NoStopLossGraceRule(Rule):
     """Breached when stops do not cover a position for the grace period; the orders are read once before it is closed.
 
-    The grace begins when the position is first seen unprotected: opened, increased beyond its stops, or its stop gone. It
-    does not begin anew with more contracts, nor with a restart of the daemon.
+    The grace begins when the position is first seen unprotected: opened, increased beyond its stops, or its stop gone.
+    It does not begin anew with more contracts, nor with a restart of the daemon.
     """
 
     rule_id = "RULE-008"

@@ -12,7 +12,7 @@ from shared.models import LockoutKind
 
 
 class ProfitGiveBackRule(Rule):
-    """Breached when the day's realized P&L has fallen from its peak by the amount or the share; locked until the reset."""
+    """Breached when the day's realized P&L has fallen from its peak by the amount or the share; locked to the reset."""
 
     rule_id = "RULE-015"
     key = "profit_give_back"
@@ -46,8 +46,8 @@ class ProfitGiveBackRule(Rule):
         if peak < self._min_peak or peak <= 0 or given < allowed:
             return NOTHING
         reason = (
-            f"The day's profit fell by {dollars(given)} from its peak of {dollars(peak)}, at most {dollars(allowed)} may be"
-            f" given back; locked until {view.until_text(view.day_end)}."
+            f"The day's profit fell by {dollars(given)} from its peak of {dollars(peak)}, at most {dollars(allowed)}"
+            f" may be given back; locked until {view.until_text(view.day_end)}."
         )
         cause = f"{view.day_end} {peak} {given} {allowed}"
         return [LockVerdict(LockoutKind.HARD, cause, reason, view.day_end)]

@@ -21,7 +21,8 @@ class SessionBlockOutsideRule(Rule):
     """Outside a window the account, or the symbol, is closed and locked until the window's next start.
 
     Account windows and instrument windows both must allow. Without `close_positions_at_session_end` what is held at the
-    session's end may stay and shrink; without `lockout_outside_session` new exposure is taken back, but nothing is locked.
+    session's end may stay and shrink; without `lockout_outside_session` new exposure is taken back, but nothing is
+    locked.
     """
 
     rule_id = "RULE-009"

@@ -28,7 +28,7 @@ class _Followed:
 
 
 class TradeManagementRule(Rule):
-    """Moves a stop to the entry at the trigger, then behind the best price; only ever tighter, at most once a second."""
+    """Moves a stop to the entry at the trigger, then behind the best price; only tighter, at most once a second."""
 
     rule_id = "RULE-012"
     key = "trade_management"

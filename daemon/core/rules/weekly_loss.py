@@ -12,7 +12,7 @@ from shared.models import LockoutKind
 
 
 class WeeklyLossRule(Rule):
-    """Breached when the realized P&L since the reset of last Friday is at or below the limit; locked to the next one."""
+    """Breached when the realized P&L since last Friday's reset is at or below the limit; locked to the next one."""
 
     rule_id = "RULE-016"
     key = "weekly_loss"
