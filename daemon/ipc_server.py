@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -28,6 +27,7 @@ from daemon.ipc_sessions import (
     Session,
     second_factor_needed,
 )
+from daemon.ipc_turns import Turns
 from shared.admin_auth import AdminGate, Login
 from shared.protocol import MAX_LINE, ErrorCode, RpcError, error_line, result_line
 from shared.rpc_connection import (
@@ -35,6 +35,7 @@ from shared.rpc_connection import (
     HangUp,
     LoginJudged,
     ServerConnection,
+    ServerEvent,
     SignatureRefused,
 )
 from shared.rpc_methods import ADMIN_TOPICS, METHODS, CodeParams, Method, TopicsParams
@@ -101,12 +102,7 @@ class IpcServer:
         self._numbers = 0
         self._lingering: dict[asyncio.Transport, asyncio.TimerHandle] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._judging: deque[Session] = deque()
-        self._judging_first: deque[Session] = deque()
-        self._rest_until = 0.0
-        self._clock = time.perf_counter
-        self._turn_timer: asyncio.TimerHandle | None = None
-        self._in_turn = False
+        self._turns: Turns | None = None
         self._all_calls = CallBucket(self.limits.all_calls, monotonic())
         self._flush_timer: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -122,6 +118,13 @@ class IpcServer:
         Raises OSError when not even that works; the daemon enforces all the same.
         """
         self._loop = asyncio.get_running_loop()
+        self._turns = Turns(
+            self._loop,
+            self._judge_one,
+            seconds=self.limits.turn_seconds,
+            share=self.limits.turn_share,
+            calls_in_flight=self.limits.calls_in_flight,
+        )
         listener, note = bind_loopback(self._host, self._port)
         self._server = await self._loop.create_server(self._new_session, sock=listener, backlog=_ACCEPTED_AT_ONCE)
         if sys.platform != "win32":
@@ -145,9 +148,11 @@ class IpcServer:
             await asyncio.wait(running, timeout=grace)
         for task in running:
             task.cancel()
-        for timer in (self._sweep_timer, self._flush_timer, self._turn_timer):
+        for timer in (self._sweep_timer, self._flush_timer):
             if timer is not None:
                 timer.cancel()
+        if self._turns is not None:
+            self._turns.stop()
         for session in list(self._sessions.values()):
             session.close(RpcError(ErrorCode.BUSY, "The daemon is stopping."))
         await asyncio.sleep(0)
@@ -279,64 +284,19 @@ class IpcServer:
 
     def lines_came(self, session: Session) -> None:
         """Judges what has come: at once, or in turn with the others if there is much."""
-        if session.first_of_all:
-            self._judging_first.append(session)
-        else:
-            self._judging.append(session)
-        if self._in_turn:
-            return
-        if self._turn_timer is None:
-            self._turn()
-        elif session.first_of_all:
-            self._turn_timer.cancel()
-            self._turn(first_only=True)
-
-    def _turn(self, first_only: bool = False) -> None:
-        # One line of each connection after the other, so that nobody waits behind a flood. Administrators, and
-        # newcomers with their first lines, come first and need not wait for the pause to end: an admin's handshake must
-        # not take longer than the time a newcomer has in the lobby.
-        assert self._loop is not None
-        self._turn_timer = None
-        self._in_turn = True
-        began = self._clock()
-        try:
-            while self._judging_first or (self._judging and not first_only):
-                queue = self._judging_first or self._judging
-                session = queue.popleft()
-                if session.calls_in_flight >= self.limits.calls_in_flight:
-                    session.parked = True  # until one of its calls ends
-                    continue
-                try:
-                    self._judge_one(session)
-                except Exception as error:  # noqa: BLE001 - one connection's line must not stop the others'
-                    self._handler_failed("of a line", error)
-                    session.drop()
-                if session.connection.backlog and not session.closed:
-                    (self._judging_first if session.first_of_all else self._judging).append(session)
-                else:
-                    session.lines_judged()
-                    session.settled()
-                if self._clock() - began >= self.limits.turn_seconds:
-                    break
-        finally:
-            self._in_turn = False
-        # The pause is kept even if nothing waits now: what comes next may be as dear as what was just judged.
-        now, spent = self._clock(), self._clock() - began
-        pause = spent * (1.0 / self.limits.turn_share - 1.0)
-        self._rest_until = (
-            max(self._rest_until, now) + pause if first_only or spent >= self.limits.turn_seconds else now
-        )
-        self._rest_until = min(self._rest_until, now + _LONGEST_REST)
-        if self._judging_first or self._judging or self._rest_until > now:
-            self._turn_timer = self._loop.call_later(max(0.0, self._rest_until - now), self._turn)
+        assert self._turns is not None
+        self._turns.lines_came(session)
 
     def _judge_one(self, session: Session) -> None:
-        if session.closed:
-            return
-        session.judged += 1
-        event = session.connection.next_event(self._monotonic())
-        if event is None:
-            return
+        try:
+            event = session.connection.next_event(self._monotonic())
+            if event is not None:
+                self._act(session, event)
+        except Exception as error:  # noqa: BLE001 - one connection's line must not stop the others'
+            self._handler_failed("of a line", error)
+            session.drop()
+
+    def _act(self, session: Session, event: ServerEvent) -> None:
         if isinstance(event, Call):
             self._take_call(session, event)
             return
@@ -528,7 +488,6 @@ class IpcServer:
             logger.opt(exception=error).error("An alert of the socket could not be handed on.")
 
 
-_LONGEST_REST = 0.25
 _ACCEPTED_AT_ONCE = 16
 _WAITING_IN_KERNEL = 1024
 _BUILT_IN = frozenset({"unsubscribe", "auth_begin", "auth_finish", "auth_second_factor", "auth_end"})

@@ -19,20 +19,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from shared.admin_auth import ServerNotProvenError
+from shared.endpoint import Endpoint, EndpointError, read_endpoint
 from shared.protocol import ErrorCode, Json, RpcError
-from shared.rpc_connection import Answer, ClientConnection, Event, Notice, ProtocolFault, SeqGap
+from shared.rpc_connection import Event, SeqGap
 from shared.rpc_methods import ADMIN_TOPICS
+from shared.rpc_wire import CallTimeoutError, ClientError, UnreachableError, Wire
 
 __all__ = [
     "Backoff",
@@ -49,64 +48,6 @@ __all__ = [
     "UnreachableError",
     "read_endpoint",
 ]
-
-
-class ClientError(Exception):
-    """What went wrong between this program and the daemon, as one plain sentence."""
-
-
-class EndpointError(ClientError):
-    """public/endpoint.json does not lead to a daemon."""
-
-
-class UnreachableError(ClientError):
-    """There is no connection."""
-
-
-class CallTimeoutError(ClientError):
-    """The answer did not come in time."""
-
-
-class Endpoint(BaseModel):
-    """public/endpoint.json: where the daemon listens. Only the daemon can write it."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    host: str
-    port: Annotated[int, Field(strict=True, ge=1, le=65535)]
-    pid: Annotated[int, Field(strict=True, ge=1)] | None = None
-    version: str | None = None
-    instance: str | None = None
-    started_at: str | None = None
-    view: str | None = None
-
-
-def read_endpoint(path: Path) -> Endpoint:
-    """Reads public/endpoint.json. Raises EndpointError with the file and what to do."""
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise EndpointError(f"The daemon has not run yet: there is no {path}. Start it with: riskd run.") from None
-    except OSError as error:
-        raise EndpointError(f"{path} can't be read ({error.strerror or error}).") from error
-    try:
-        endpoint = Endpoint.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"]) or "the file"
-        raise EndpointError(
-            f"{path} is damaged ({where}: {first['msg']}); restart the daemon, it writes it anew."
-        ) from None
-    if not _is_loopback(endpoint.host):
-        raise EndpointError(f"{path} names the host {endpoint.host!r}, which is not this machine; restart the daemon.")
-    return endpoint
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class ConnectionState(Enum):
@@ -168,80 +109,6 @@ class Backoff:
         return min(self.longest, self.first * 2.0 ** min(failures, 16)) * random.uniform(0.8, 1.2)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A call that waits for its answer."""
-
-    future: asyncio.Future[Json]
-    on_result: Callable[[Json], None] | None
-
-
-class _Wire(asyncio.Protocol):
-    """The asyncio end of one connection."""
-
-    def __init__(self, client: RpcClient) -> None:
-        self._client = client
-        self.connection = ClientConnection()
-        self.calls: dict[int, _Pending] = {}
-        self.transport: asyncio.Transport | None = None
-        self.reason = "The connection to the daemon was lost."
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        for event in self.connection.receive(data):
-            if isinstance(event, Answer):
-                self._answer(event)
-            elif isinstance(event, Event | SeqGap):
-                self._client._heard(self, event)
-            elif isinstance(event, Notice):
-                self.reason = event.error.message
-            elif isinstance(event, ProtocolFault):
-                self.cut(f"What listens on the daemon's port does not speak its protocol: {event.text}")
-                return
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
-        for call in self.calls.values():
-            if not call.future.done():
-                call.future.set_exception(UnreachableError(self.reason))
-        self.calls.clear()
-        if not self.lost.done():
-            self.lost.set_result(None)
-        self._client._lost(self)
-
-    def cut(self, reason: str) -> None:
-        self.reason = reason
-        if self.transport is not None:
-            self.transport.abort()
-
-    def send(
-        self, request_id: int, line: bytes, on_result: Callable[[Json], None] | None = None
-    ) -> asyncio.Future[Json]:
-        """`on_result` is called as soon as the result is read, before what comes after it on the connection."""
-        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        if self.transport is None or self.transport.is_closing():
-            future.set_exception(UnreachableError(self.reason))
-        else:
-            self.calls[request_id] = _Pending(future, on_result)
-            self.transport.write(line)
-        return future
-
-    def _answer(self, answer: Answer) -> None:
-        call = self.calls.pop(answer.id, None)
-        if call is None or call.future.done():
-            return
-        if answer.error is not None:
-            call.future.set_exception(answer.error)
-            return
-        if call.on_result is not None:
-            call.on_result(answer.result)
-        call.future.set_result(answer.result)
-
-
 class RpcClient:
     """One connection to the daemon at a time, calls and subscriptions over it.
 
@@ -263,7 +130,7 @@ class RpcClient:
         self._connect_timeout = connect_timeout
         self._call_timeout = call_timeout
         self._backoff = backoff or Backoff()
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._state = ConnectionState.DISCONNECTED
         self._text = "Not connected yet."
         self._subscriptions: list[Subscription] = []
@@ -345,7 +212,7 @@ class RpcClient:
     async def _open(self) -> None:
         endpoint = read_endpoint(self._target) if isinstance(self._target, Path) else None
         host, port = (endpoint.host, endpoint.port) if endpoint else self._target  # type: ignore[misc]
-        wire = _Wire(self)
+        wire = Wire(self._heard, self._lost)
         try:
             async with asyncio.timeout(self._connect_timeout):
                 await asyncio.get_running_loop().create_connection(lambda: wire, host, port)
@@ -379,7 +246,7 @@ class RpcClient:
                 failures += 1
             await asyncio.sleep(self._backoff.after(failures))
 
-    def _lost(self, wire: _Wire) -> None:
+    def _lost(self, wire: Wire) -> None:
         if self._wire is wire:
             self._wire = None
             self._up.clear()
@@ -426,7 +293,7 @@ class RpcClient:
             await asyncio.sleep(wait)
 
     async def _answer(
-        self, wire: _Wire, method: str, request_id: int, answer: asyncio.Future[Json], deadline: float
+        self, wire: Wire, method: str, request_id: int, answer: asyncio.Future[Json], deadline: float
     ) -> Json:
         try:
             async with asyncio.timeout_at(deadline):
@@ -525,7 +392,7 @@ class RpcClient:
                     raise UnreachableError(error.message) from None
                 self._on_state(self._state, f"A subscription was refused: {error.message}")
 
-    def _heard(self, wire: _Wire, event: Event | SeqGap) -> None:
+    def _heard(self, wire: Wire, event: Event | SeqGap) -> None:
         if wire is not self._wire:
             return
         if isinstance(event, SeqGap):
@@ -542,7 +409,7 @@ class RpcClient:
             await self._subscribe_all()
 
 
-def _note_refusal(wire: _Wire, error: RpcError) -> None:
+def _note_refusal(wire: Wire, error: RpcError) -> None:
     if error.code == ErrorCode.NOT_AUTHORIZED and isinstance(error.data, dict) and error.data.get("login_needed"):
         # The daemon ended the session, or its count of requests and ours differ.
         wire.connection.log_out()
