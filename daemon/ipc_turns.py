@@ -1,7 +1,7 @@
 """Whose line is judged next, and how much of the daemon's time that may take.
 
-One line of each connection after the other, so that nobody waits behind a flood. A turn ends after `seconds`; then comes
-a rest, so that judging takes no more than `share` of the daemon's time. Administrators, and newcomers with their first
+One line of each connection after the other, so that nobody waits behind a flood. A turn ends after `seconds`; then a
+rest, so that judging takes no more than `share` of the daemon's time. Administrators, and newcomers with their first
 lines, come first and need not wait for the rest to end: an admin's handshake must not take longer than the time a
 newcomer has in the lobby (`daemon.ipc_admission`).
 """
