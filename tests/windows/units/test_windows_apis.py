@@ -155,3 +155,21 @@ def test_service_when_not_installed_says_so(tmp_path: Path, capsys: pytest.Captu
     assert service.main(["stop", "--home", str(tmp_path)]) == 0
     assert service.main(["no-such-command"]) == 2
     assert service.main(["install", "--help"]) == 0
+
+
+def test_ctrl_c_when_another_library_took_the_signal_still_calls_back() -> None:
+    code = (
+        "import ctypes, signal, threading, sys\n"
+        "from daemon.windows.console_stop import on_ctrl_c\n"
+        "asked = threading.Event()\n"
+        "assert on_ctrl_c(asked.set)\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(9))\n"
+        "ctypes.windll.kernel32.GenerateConsoleCtrlEvent(0, 0)\n"
+        "print('asked' if asked.wait(20) else 'not asked', flush=True)\n"
+    )
+    flags = subprocess.CREATE_NEW_CONSOLE
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, creationflags=flags
+    )
+
+    assert done.stdout.split() == ["asked"]

@@ -1,0 +1,201 @@
+"""The life of the service as its users live it, told once: for the source tree and for the frozen build.
+
+The tests run in the order in which they stand: install, watch, break, uninstall. Each breach takes an account of its
+own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.windows.bed.gateway import GatewayThread
+from tests.windows.bed.windows import HOME, Windows, eventually
+
+BLOCKER = Path(__file__).with_name("blocker.py")
+RULE = "RULE-003"
+
+
+@contextmanager
+def blocked(windows: Windows, how: str, path: Path) -> Iterator[None]:
+    """Another Windows program blocks a file: 'lock' takes an exclusive lock on it, 'alone' opens it without sharing."""
+    inside = "C:\\" + str(path.relative_to(windows.prefix / "drive_c")).replace("/", "\\")
+    ready = windows.work / f"blocked-{how}"
+    ready.unlink(missing_ok=True)
+    program = windows.start_program(os.environ["WPY"], str(BLOCKER), how, inside, f"Z:{ready}")
+    try:
+        eventually(ready.exists, f"the reader blocks {path.name}: {(windows.work / 'program.log').read_text()}")
+        yield
+    finally:
+        windows.end(program)
+        for pid in windows.processes(BLOCKER.name):
+            os.kill(pid, signal.SIGKILL)
+
+
+class ServiceLife:
+    """Subclasses give ``windows`` (with its way to call riskd), ``daemon_word`` and the fixture ``gateway``."""
+
+    daemon_word: str
+
+    def daemon_pid(self, windows: Windows) -> int:
+        (pid,) = windows.processes(self.daemon_word)
+        return pid
+
+    def breach(self, windows: Windows, gateway: GatewayThread, account_id: int) -> None:
+        """Lose more than allowed; the position must go and the lockout must come."""
+        assert not windows.lockouts(account_id)
+        gateway.lose(account_id)
+        eventually(lambda: gateway.open_positions(account_id) == 0, "flat at the broker", timeout_s=30)
+        eventually(lambda: self.locked(windows, account_id), "the account is locked", timeout_s=30)
+
+    def locked(self, windows: Windows, account_id: int) -> bool:
+        return any(lockout["rule_id"] == RULE for lockout in windows.lockouts(account_id))
+
+    def test_01_install_when_fresh_sets_everything_up_without_starting_if_told_so(self, windows: Windows) -> None:
+        code, said = windows.service("install", "--no-start")
+
+        assert code == 0, said
+        assert "[failed]" not in said, said
+        assert "accounts.yaml, risk_config.yaml, holidays.yaml" in said
+        assert "riskd service start" in said
+        code, said = windows.service("status")
+        assert code == 1, said
+        assert "stopped" in said
+
+    def test_02_start_when_configured_watches_all_accounts(self, windows: Windows, gateway: GatewayThread) -> None:
+        for name, text in gateway.configuration().items():
+            (windows.home / "config" / name).write_text(text, encoding="utf-8")
+        code, said = windows.service("start")
+
+        assert code == 0, said
+        eventually(windows.healthy, "all accounts are reconciled")
+        code, said = windows.service("status")
+        assert code == 0, said
+        assert all(text in said for text in ("running", "healthy", str(HOME))), said
+
+    def test_03_breach_when_the_service_runs_ends_flat_and_locked(
+        self, windows: Windows, gateway: GatewayThread
+    ) -> None:
+        self.breach(windows, gateway, 101)
+
+    def test_04_stop_and_start_when_locked_end_gracefully_and_stay_locked(self, windows: Windows) -> None:
+        began = time.monotonic()
+        code, said = windows.service("stop")
+        assert code == 0, said
+        assert time.monotonic() - began < 40
+        assert windows.processes(self.daemon_word) == []
+        assert windows.endpoint() == {}
+        assert windows.logged("page fault") == 0
+        assert windows.database("PRAGMA integrity_check") == [("ok",)]
+        assert windows.database("SELECT COUNT(*) FROM lockouts WHERE account_id = 101 AND cleared_at IS NULL") != [(0,)]
+        code, said = windows.service("start")
+
+        assert code == 0, said
+        assert self.locked(windows, 101)
+
+    def test_05_kill_when_locked_is_restarted_by_nssm_and_still_locked(
+        self, windows: Windows, gateway: GatewayThread
+    ) -> None:
+        before = windows.endpoint()["instance"]
+        os.kill(self.daemon_pid(windows), signal.SIGKILL)
+        eventually(lambda: windows.endpoint().get("instance", before) != before, "NSSM starts it anew")
+        eventually(windows.healthy, "all accounts are watched again")
+
+        assert self.locked(windows, 101)
+        self.breach(windows, gateway, 102)
+
+    def test_06_nssm_killed_when_the_daemon_is_an_orphan_ends_it(self, windows: Windows) -> None:
+        daemon = self.daemon_pid(windows)
+        (host,) = windows.processes("nssm.exe")
+        os.kill(host, signal.SIGKILL)
+        eventually(lambda: daemon not in windows.processes(self.daemon_word), "the orphan ends", timeout_s=30)
+        assert windows.logged("service host has ended") == 1
+        # The service manager of Windows would start it by itself after 10 s; Wine's does not.
+        code, said = windows.service("start")
+
+        assert code == 0, said
+        assert self.locked(windows, 101)
+        assert self.locked(windows, 102)
+
+    def test_07_port_when_another_program_has_it_does_not_keep_the_daemon_from_enforcing(
+        self, windows: Windows, gateway: GatewayThread
+    ) -> None:
+        windows.service("stop")
+        with socket.create_server(("127.0.0.1", 5555)):
+            code, said = windows.service("start")
+            assert code == 0, said
+            assert windows.endpoint()["port"] != 5555
+            self.breach(windows, gateway, 103)
+
+    def test_08_view_when_a_reader_locks_it_does_not_keep_the_daemon_from_enforcing(
+        self, windows: Windows, gateway: GatewayThread
+    ) -> None:
+        view = windows.home / "public" / windows.endpoint()["view"]
+        with blocked(windows, "lock", view.with_name(view.name + "-shm")):
+            self.breach(windows, gateway, 104)
+
+    def test_09_view_when_a_reader_opens_it_alone_during_a_start_does_not_keep_it_from_enforcing(
+        self, windows: Windows, gateway: GatewayThread
+    ) -> None:
+        view = windows.home / "public" / windows.endpoint()["view"]
+        windows.service("stop")
+        with blocked(windows, "alone", view):
+            code, said = windows.service("start")
+            assert code == 0, said
+            self.breach(windows, gateway, 105)
+        eventually(lambda: self.in_view(windows, 105), "the replica shows the lockout under its new name")
+
+    def in_view(self, windows: Windows, account_id: int) -> bool:
+        view = windows.home / "public" / windows.endpoint()["view"]
+        try:
+            connection = sqlite3.connect(f"{view.as_uri()}?mode=ro", uri=True, timeout=5)
+            try:
+                rows = connection.execute("SELECT 1 FROM lockouts WHERE account_id = ?", (account_id,)).fetchall()
+            finally:
+                connection.close()
+        except sqlite3.OperationalError:
+            return False
+        return bool(rows)
+
+    def test_10_install_when_installed_keeps_configuration_and_lockouts(self, windows: Windows) -> None:
+        rules = windows.home / "config" / "risk_config.yaml"
+        before = rules.read_bytes()
+        # Wine takes every folder for the user's; on Windows the home is the administrators' by now.
+        code, said = windows.service("install", "--take-over")
+
+        assert code == 0, said
+        assert not any(tag in said for tag in ("[failed]", "[left out]")), said
+        assert rules.read_bytes() == before
+        eventually(windows.healthy, "all accounts are watched again")
+        assert self.locked(windows, 101)
+
+    def test_11_uninstall_when_an_account_is_locked_is_refused(self, windows: Windows) -> None:
+        code, said = windows.service("uninstall", "--keep-data")
+
+        assert code == 1, said
+        assert "is locked by RULE-003" in said
+        assert windows.healthy()
+
+    def test_12_uninstall_when_nothing_is_locked_removes_everything_but_the_data(self, windows: Windows) -> None:
+        windows.service("stop")
+        windows.database("UPDATE lockouts SET cleared_at = '2026-01-01T00:00:00.000000Z', cleared_by = 'test'")
+        code, said = windows.service("uninstall", "--keep-data")
+
+        assert code == 0, said
+        assert windows.processes(self.daemon_word) == []
+        assert windows.processes("nssm.exe") == []
+        assert "not installed" in windows.service("status")[1]
+        assert (windows.home / "data" / "state.db").exists()
+
+    def test_13_uninstall_when_purged_deletes_the_data(self, windows: Windows) -> None:
+        assert windows.service("install", "--take-over", "--no-start")[0] == 0
+        code, said = windows.service("uninstall", "--purge", "--yes")
+
+        assert code == 0, said
+        assert not windows.home.exists()
