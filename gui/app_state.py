@@ -291,8 +291,10 @@ class AppState:
         self.live = True
         for topic in sorted(snapshot, key=lambda name: (name not in ("accounts", "status"), name)):
             data = snapshot[topic]
-            if topic in ("status", "config"):
-                self.apply_event(topic, None, _only(data))
+            if topic == "status":
+                self.apply_event("status", None, _only(data))
+            elif topic == "config":
+                self.apply_event("config", None, data)
             elif topic == "accounts":
                 self._replace_accounts(data)
             elif isinstance(data, Mapping):

@@ -69,6 +69,7 @@ class TableModel[T](QAbstractTableModel):
         self._key = key
         self._rows: list[T] = []
         self._texts: dict[Hashable, tuple[str, ...]] = {}
+        self._looks: dict[Hashable, tuple[object, ...]] = {}
         self._flashes: dict[tuple[Hashable, int], float] = {}
         self._monotonic = monotonic
 
@@ -81,11 +82,14 @@ class TableModel[T](QAbstractTableModel):
         old_keys = [self._key(row) for row in self._rows]
         new_keys = [self._key(row) for row in rows]
         new_texts = {key: self._row_texts(row) for key, row in zip(new_keys, rows, strict=True)}
+        new_looks = {key: self._row_looks(row) for key, row in zip(new_keys, rows, strict=True)}
+        old_looks, self._looks = self._looks, new_looks
         if old_keys == new_keys:
             old_texts, self._texts = self._texts, new_texts
             self._rows = list(rows)
             for number, key in enumerate(new_keys):
-                self._announce(number, key, old_texts[key], new_texts[key])
+                if old_texts[key] != new_texts[key] or old_looks[key] != new_looks[key]:
+                    self._announce(number, key, old_texts[key], new_texts[key])
             return
         if len(new_keys) > len(old_keys) and new_keys[len(new_keys) - len(old_keys) :] == old_keys:
             added = len(new_keys) - len(old_keys)
@@ -94,7 +98,8 @@ class TableModel[T](QAbstractTableModel):
             self._rows = list(rows)
             self.endInsertRows()
             for number, key in enumerate(old_keys, start=added):
-                self._announce(number, key, old_texts[key], new_texts[key])
+                if old_texts[key] != new_texts[key] or old_looks[key] != new_looks[key]:
+                    self._announce(number, key, old_texts[key], new_texts[key])
             return
         self.beginResetModel()
         self._remember_flashes(new_texts)
@@ -105,8 +110,16 @@ class TableModel[T](QAbstractTableModel):
     def _row_texts(self, row: T) -> tuple[str, ...]:
         return tuple(column.text(row) for column in self.columns)
 
+    def _row_looks(self, row: T) -> tuple[object, ...]:
+        """What can change without the text: colour, bar, icon, second line."""
+        return tuple(
+            part(row)
+            for column in self.columns
+            for part in (column.tone, column.share, column.icon, column.sub)
+            if part is not None
+        )
+
     def _announce(self, number: int, key: Hashable, old: tuple[str, ...], new: tuple[str, ...]) -> None:
-        # Colours and bars can change without the text, so the whole row is told; texts decide what lights up.
         if old != new:
             self._light(key, old, new)
         first, last = self.index(number, 0), self.index(number, len(self.columns) - 1)

@@ -62,6 +62,7 @@ QPushButton[role="nav"] {{ background: transparent; border: 2px solid transparen
     padding: 0 10px; min-height: 36px; color: {t.muted}; font-weight: 500; }}
 QPushButton[role="nav"]:hover {{ background: {t.hover}; color: {t.text}; }}
 QPushButton[role="nav"]:checked {{ background: {t.accent_soft}; color: {t.accent}; font-weight: 600; }}
+QPushButton[role="nav"]:disabled {{ background: transparent; color: {t.strong_border}; }}
 QPushButton[role="nav"]:focus {{ border-color: {t.focus}; }}
 QPushButton[role="segment"] {{ min-width: 64px; }}
 QPushButton[role="segment"]:checked {{ background: {t.accent_soft}; color: {t.accent}; border-color: {t.accent}; }}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QEvent, QSize
 from PySide6.QtGui import QFontMetricsF, QImage
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QWidget
 
@@ -178,14 +178,14 @@ SCENES = (
 
 
 class Stage:
-    """Draws scenes in one theme."""
+    """Draws scenes in both themes."""
 
-    def __init__(self, app: QApplication, settings: Settings, theme_name: str) -> None:
+    def __init__(self, app: QApplication, settings: Settings) -> None:
         self._app, self._settings = app, settings
-        theme().choose(ThemeChoice(theme_name))
 
-    def draw(self, scene: Scene) -> tuple[QImage, list[str]]:
-        """The picture and the texts that do not fit."""
+    def draw(self, scene: Scene) -> Iterator[tuple[str, QImage, list[str]]]:
+        """Theme, picture and the texts that do not fit, for the dark and the light theme."""
+        theme().choose(ThemeChoice.DARK)
         state = scene.prepare()
         commands = SilentCommands()
         self._settings.page = ""
@@ -204,18 +204,18 @@ class Stage:
             for _ in range(3):
                 self._app.processEvents()
             shown = dialog
-        # What would not fit is looked for at rest: a flash changes nothing in size.
-        cut = texts_that_do_not_fit(shown)
-        image = shown.grab().toImage()
+        for choice in (ThemeChoice.DARK, ThemeChoice.LIGHT):
+            theme().choose(choice)
+            for _ in range(2):
+                self._app.processEvents()
+            yield choice.value, shown.grab().toImage(), texts_that_do_not_fit(shown)
         window.refresher.close()
         if scene.dialog is not None:
             shown.close()
         window.close()
         window.deleteLater()
-        self._app.processEvents()
-        return image, cut
-
-    def close(self) -> None:
+        # Without a running loop nobody deletes what is to be deleted later, and every theme would restyle it again.
+        self._app.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         self._app.processEvents()
 
 

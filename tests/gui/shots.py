@@ -26,14 +26,12 @@ def main() -> int:
     settings = Settings(folder / "settings.ini")
     app = make_application(settings)
     assert isinstance(app, QApplication)
-    for theme_name in ("dark", "light"):
-        stage = Stage(app, settings, theme_name)
-        for scene in SCENES:
-            image, cut = stage.draw(scene)
+    stage = Stage(app, settings)
+    for scene in SCENES:
+        for theme_name, image, cut in stage.draw(scene):
             name = f"{scene.name}-{theme_name}-{round(float(scale) * 100)}.png"
             image.save(str(folder / name))
             print(f"{name}\t{image.width()}x{image.height()}\t{' | '.join(cut)}")  # noqa: T201 - its output
-        stage.close()
     return 0
 
 

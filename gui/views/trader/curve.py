@@ -167,7 +167,7 @@ class CurveView(QWidget):
     def _restyle(self) -> None:
         if self._plot is None:
             return
-        import pyqtgraph as pg  # type: ignore[import-untyped]
+        import pyqtgraph as pg
 
         t = theme().tokens
         self._plot.setBackground(t.surface)
@@ -189,7 +189,7 @@ class CurveView(QWidget):
     def _draw_limits(self) -> None:
         if self._plot is None:
             return
-        import pyqtgraph as pg  # type: ignore[import-untyped]
+        import pyqtgraph as pg
 
         t = theme().tokens
         for item in self._limit_items:

@@ -142,7 +142,8 @@ class OverviewPage(Page):
         for column in (3, 5, 6):
             table.setColumnHidden(column, True)
         table.horizontalHeader().setSectionResizeMode(4, table.horizontalHeader().ResizeMode.Stretch)
-        self.positions_table = TableOrEmpty(table, EmptyState("layers", "No open positions", "You are flat."))
+        self._flat = EmptyState("layers", "No open positions", "You are flat.")
+        self.positions_table = TableOrEmpty(table, self._flat)
         self.positions_table.setMinimumHeight(4 * ROW_HEIGHT)
         self.open.body.addWidget(self.positions_table, 1)
 
@@ -198,6 +199,7 @@ class OverviewPage(Page):
         self._show_figures(view)
         self._show_limits(view)
         self._positions.set_rows(view.positions or [])
+        say_no_positions(self._flat, known=view.positions is not None)
         self._show_events(view)
         self._show_desk(view)
 
@@ -265,6 +267,14 @@ class OverviewPage(Page):
         view = self.account
         if view is not None:
             self._tick_desk(view)
+
+
+def say_no_positions(place: EmptyState, *, known: bool) -> None:
+    """Not heard is not flat."""
+    if known:
+        place.say("layers", "No open positions", "You are flat.")
+    else:
+        place.say("hourglass", "Positions are not known yet", "They come with the next report of the daemon.")
 
 
 def _count(number: int | None, one: str, many: str) -> str:

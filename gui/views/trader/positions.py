@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QSplitter
 from gui.models.positions import orders_model, positions_model
 from gui.views.page import Context, Page
 from gui.views.tokens import GRID
+from gui.views.trader.overview import say_no_positions
 from gui.views.widgets.basic import Card, EmptyState, label, set_text, vbox
 from gui.views.widgets.figure import Figure
 from gui.views.widgets.table import DataTable, TableOrEmpty
@@ -50,11 +51,7 @@ class PositionsPage(Page):
         view = self.account
         if view is None:
             return
-        if view.positions is None:
-            # Not heard is not flat.
-            self._flat.say("hourglass", "Positions are not known yet", "They come with the next report of the daemon.")
-        else:
-            self._flat.say("layers", "No open positions", "You are flat.")
+        say_no_positions(self._flat, known=view.positions is not None)
         if view.orders is None:
             self._idle.say("hourglass", "Orders are not known yet", "They come with the next report of the daemon.")
         else:

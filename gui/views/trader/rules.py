@@ -18,6 +18,12 @@ from gui.views.widgets.basic import Card, EmptyState, IconLabel, Line, hbox, lab
 from gui.views.widgets.figure import Pill, ShareBar
 
 
+DAILY = frozenset(
+    {"daily_realized_loss", "daily_realized_profit", "daily_total_loss", "profit_give_back", "trade_frequency_limit"}
+)
+"""Rules whose value starts anew at the reset."""
+
+
 class RuleRow(QWidget):
     """One rule."""
 
@@ -25,7 +31,6 @@ class RuleRow(QWidget):
         super().__init__()
         self.icon = IconLabel("shield-check", Tone.POSITIVE, 20)
         self.title = label("", "strong")
-        self.rule_id = label("", "caption")
         self.pill = Pill("On", "check", Tone.POSITIVE)
         self.sentence = label("", "muted", wrap=True)
         self.value = label("", "")
@@ -35,14 +40,14 @@ class RuleRow(QWidget):
         self.reset = label("", "caption")
         self.pending = label("", "", wrap=True, tone=Tone.WARNING.value)
         words = vbox(
-            hbox(self.title, self.rule_id, None, self.pill),
+            hbox(self.title, None, self.pill),
             self.sentence,
             self.pending,
             spacing=4,
         )
         self._measure = QWidget()
         self._measure.setLayout(vbox(hbox(self.value, None, self.share), self.bar, self.reset, None, spacing=4))
-        self._measure.setFixedWidth(260)
+        self._measure.setFixedWidth(228)
         row = hbox(self.icon, spacing=2 * GRID, margins=(0, 12, 0, 12))
         row.addLayout(words, 1)
         row.addWidget(self._measure)
@@ -55,7 +60,6 @@ class RuleRow(QWidget):
         self.icon.set_icon(icon_name, tone)
         self.pill.show_state(word, icon_name, tone)
         set_text(self.title, rule.title)
-        set_text(self.rule_id, rule.rule_id)
         set_text(
             self.sentence,
             sentence_of(rule),
@@ -69,9 +73,10 @@ class RuleRow(QWidget):
         self.bar.set_name(rule.title)
         self.bar.set_share(rule.share)
         self.bar.setVisible(measured)
-        reset = f"Resets {calendar.until(rule.next_reset, None)}" if rule.next_reset and rule.enabled else ""
-        set_text(self.reset, reset)
-        self.reset.setVisible(bool(reset))
+        words = rule.rule_id
+        if rule.enabled and rule.key in DAILY and rule.next_reset is not None:
+            words += f" · resets {calendar.local(rule.next_reset):%H:%M} {calendar.zone_name}"
+        set_text(self.reset, words)
         self.setAccessibleName(f"{rule.title}: {word}. {self.sentence.text()} {self.value.text()}")
 
 

@@ -87,6 +87,7 @@ class TraderWindow(NavWindow):
 
         self.welcome_number = len(pages) - 1
         self.sidebar.set_shown(self.welcome_number, False)
+        self.sidebar.set_shown(pages.index(self.accounts_page), False)
         self.accounts_page.opened.connect(self._open_account)
         self.current_changed.connect(self._page_changed)
         self.refresher = Refresher(self.state, self)
@@ -344,7 +345,9 @@ class TraderWindow(NavWindow):
                 if silence is not None and silence > 12:
                     words, tone, icon_name = f"Last report {wording.age(silence)}", Tone.WARNING, "hourglass"
                 elif view is not None and view.last_event is not None and now is not None:
-                    words = f"Live, broker {wording.age(max(0.0, (now - view.last_event).total_seconds()))}"
+                    old = (now - view.last_event).total_seconds()
+                    if old >= 5:
+                        words = f"Live, last event {wording.age(old)}"
             self.link_pill.show_state(words, icon_name, tone)
         elif state.link is Link.CONNECTING:
             self.link_pill.show_state("Connecting…", "plug", Tone.MUTED)

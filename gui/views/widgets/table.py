@@ -167,6 +167,10 @@ class DataTable(QTableView):
             header.sectionResized.connect(self._fit_rows)
             self.proxy.layoutChanged.connect(self._fit_rows)
         model.dataChanged.connect(self._changed)
+        self._widen_timer = QTimer(self)
+        self._widen_timer.setSingleShot(True)
+        self._widen_timer.setInterval(0)
+        self._widen_timer.timeout.connect(self._widen)
         self._flash_timer = QTimer(self)
         self._flash_timer.setInterval(150)
         self._flash_timer.timeout.connect(self._fade)
@@ -178,7 +182,8 @@ class DataTable(QTableView):
     def _changed(self) -> None:
         if self.source.flashing and not self._flash_timer.isActive() and self.isVisible():
             self._flash_timer.start()
-        self._widen()
+        if not self._widen_timer.isActive():
+            self._widen_timer.start()
 
     def _fade(self) -> None:
         if not self.source.flashing:
@@ -237,6 +242,8 @@ class DataTable(QTableView):
                 self.setRowHeight(row, height)
 
     def _widen(self) -> None:
+        if not self.isVisible():
+            return
         header = self.horizontalHeader()
         for number, column in enumerate(self.source.columns):
             if not column.stretch:
