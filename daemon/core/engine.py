@@ -11,19 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from daemon.core import obligations
-from daemon.core.bands import Band, Bands
 from daemon.core.decisions import (
     Alert,
     DayChanged,
     Decision,
-    Lock,
     LockChanged,
     Lockout,
-    Read,
     Remember,
     Settle,
-    Unlock,
-    Warn,
 )
 from daemon.core.events import (
     AccountListed,
@@ -45,33 +40,25 @@ from daemon.core.events import (
     TradesSnapshot,
     TradeUpdate,
 )
+from daemon.core.judging import Judge
 from daemon.core.ledger import Ledger
 from daemon.core.local_time import TradingDays
 from daemon.core.lockouts import held_baseline, shrink_baseline
+from daemon.core.quote_watch import QuoteWatch
 from daemon.core.rule import (
-    WARNING_LEVELS,
-    Flatten,
     Gauge,
     LockVerdict,
-    Notice,
-    ReadOrders,
-    ReleaseVerdict,
     RuleState,
     Trigger,
-    Verdict,
     View,
-    mask_of,
-    next_level,
 )
-from daemon.core.rules import build_rules
 from daemon.core.sessions import Sessions
-from daemon.core.state import AccountState, Latch, Market, Position
+from daemon.core.state import AccountState, Market
+from daemon.core.timetable import Timetable
 from daemon.core.units import SECOND_US
 from shared.config import HolidayCalendar, RiskConfig
-from shared.models import MANUAL_RULE_ID, RULE_BY_ID, ActionResult, LockoutKind
+from shared.models import MANUAL_RULE_ID, ActionResult, LockoutKind
 
-NEVER = 1 << 62
-STALE_QUOTE_US = 10 * SECOND_US
 ALL_TRIGGERS = tuple(Trigger)
 _NOTHING: list[Decision] = []
 
@@ -95,14 +82,10 @@ class Engine:
         self.market = Market()
         self.accounts: dict[int, AccountState] = {}
         self.now = 0
-        self._next_lockout_id = next_lockout_id
         self._next_action_id = next_action_id
-        self._rules: dict[int, list[RuleState]] = {}
-        self._by_trigger: dict[int, list[list[RuleState]]] = {}
-        self._bands = Bands()
-        self._stale: set[str] = set()
-        self._due = 0
-        self._account_due: dict[int, int] = {}
+        self._timetable = Timetable()
+        self._quotes = QuoteWatch()
+        self._bands = self._quotes.bands
         self._handlers: dict[type, Callable[[Any, list[Decision]], None]] = {
             OrderUpdate: self._on_order,
             PositionUpdate: self._on_position,
@@ -121,6 +104,7 @@ class Engine:
             MoveRefused: self._on_move_refused,
         }
         self._use(config, calendar, no_reset_before)
+        self._judge = Judge(self.view, next_lockout_id)
 
     def _use(self, config: RiskConfig, calendar: HolidayCalendar, no_reset_before: int) -> None:
         self.config = config
@@ -154,7 +138,7 @@ class Engine:
         for lockout in lockouts:
             account = self.account(lockout.account_id)
             account.causes[lockout.rule_id, lockout.symbol, lockout.cause] = lockout.locked_at
-            self._next_lockout_id = max(self._next_lockout_id, lockout.id + 1)
+            self._judge.next_lockout_id = max(self._judge.next_lockout_id, lockout.id + 1)
             if lockout.cleared_at is None:
                 account.locks[lockout.id] = lockout
         for (account_id, key), values in (memories or {}).items():
@@ -163,7 +147,7 @@ class Engine:
         for account_id, trade in trades:
             self.account(account_id).ledger.add(trade)
         for account in self.accounts.values():
-            self._recall_warnings(account)
+            self._judge.recall_warnings(account)
             self._schedule(account)
 
     def account(self, account_id: int) -> AccountState:
@@ -173,8 +157,7 @@ class Engine:
             known = self.accounts[account_id] = AccountState(account_id)
             known.ledger = Ledger(self.view.day_start, self.view.day_end)
             self._set_rules(known)
-            self._account_due[account_id] = self.view.day_end
-            self._due = min(self._due, self.view.day_end)
+            self._timetable.add(account_id, self.view.day_end)
         return known
 
     # ---- events
@@ -186,7 +169,7 @@ class Engine:
         out: list[Decision] = []
         if event.at > self.now:
             self.now = self.view.now = event.at
-        if self.now >= self._due:
+        if self.now >= self._timetable.due:
             self._timers(out)
         self._handlers[type(event)](event, out)
         return out
@@ -202,21 +185,21 @@ class Engine:
         book = market.books[contract_id]
         bid, ask = book.bid or book.last, book.ask or book.last
         inside = band is None or (band.bid_low < bid < band.bid_high and band.ask_low < ask < band.ask_high)
-        if inside and at < self._due:
+        if inside and at < self._timetable.due:
             return _NOTHING
         out: list[Decision] = []
-        if self.now >= self._due:
+        if self.now >= self._timetable.due:
             self._timers(out)
         if not inside:
             for account_id in self._bands.left_by(contract_id, bid, ask):
                 account = self.accounts[account_id]
-                self._judge(account, (Trigger.QUOTES,), out)
-                quoting = self._by_trigger[account_id][Trigger.QUOTES]
+                self._judge.judge(account, (Trigger.QUOTES,), out)
+                quoting = self._judge.on(account_id, Trigger.QUOTES)
                 together = any(state.rule.sums for state in quoting)
                 self._conclude(account, out, bands=together)
                 position = account.positions.get(contract_id)
                 if position is not None and not together:
-                    self._bands.put(account_id, contract_id, self._band(account, position, quoting))
+                    self._quotes.put(account, position, quoting, self.view)
         return out
 
     def _on_position(self, event: PositionUpdate, out: list[Decision]) -> None:
@@ -286,27 +269,18 @@ class Engine:
                     account.begin_gap(self.now)
 
     def _on_tick(self, event: Tick, out: list[Decision]) -> None:
-        held = self._bands.contracts()
-        for contract_id in held:
-            book = self.market.books.get(contract_id)
-            quoted_at = book.at if book is not None else 0
-            opened = (self.accounts[holder].positions[contract_id] for holder in self._bands.holders(contract_id))
-            if self.now - max(quoted_at, *(position.opened_at for position in opened)) <= STALE_QUOTE_US:
-                self._stale.discard(contract_id)
-            elif contract_id not in self._stale:
-                self._stale.add(contract_id)
-                self._warn_stale(contract_id, out)
-        self._stale &= held
+        self._quotes.find_stale(self.accounts, self.view, out)
 
     def _on_config(self, event: ConfigChanged, out: list[Decision]) -> None:
         previous = self.days
         self._use(event.config, event.calendar, event.no_reset_before)
+        self._judge.view = self.view
         changed_day = previous.bounds(self.now) != self.days.bounds(self.now)
         for account in self.accounts.values():
             if changed_day:
                 self._regroup(account)
             self._set_rules(account)
-            self._recall_warnings(account)
+            self._judge.recall_warnings(account)
             self._touched(account, ALL_TRIGGERS, out)
 
     def _on_lock_requested(self, event: LockRequested, out: list[Decision]) -> None:
@@ -316,8 +290,8 @@ class Engine:
         reason = f"{words}: {event.reason}" if event.reason else words
         kind = LockoutKind.COOLDOWN if event.keep_positions else LockoutKind.MANUAL
         baseline = held_baseline(account, self.now) if event.keep_positions else None
-        verdict = LockVerdict(kind, f"request {self._next_lockout_id}", reason, until, baseline=baseline)
-        self._lock(account, MANUAL_RULE_ID, verdict, out)
+        verdict = LockVerdict(kind, f"request {self._judge.next_lockout_id}", reason, until, baseline=baseline)
+        self._judge.lock(account, MANUAL_RULE_ID, verdict, out)
         self._conclude(account, out)
 
     def _on_clear_requested(self, event: ClearRequested, out: list[Decision]) -> None:
@@ -327,7 +301,7 @@ class Engine:
                 continue
             lockout.clear_due_at, lockout.clear_by, lockout.clear_reason = event.due_at, event.by, event.reason
             out.append(LockChanged(lockout))
-            self._expire(account, out)
+            self._judge.expire(account, out)
             self._touched(account, ALL_TRIGGERS, out)
 
     def _on_move_refused(self, event: MoveRefused, out: list[Decision]) -> None:
@@ -345,7 +319,7 @@ class Engine:
         if self.now >= view.day_end:
             view.day_start, view.day_end = self.days.bounds(self.now)
         for account in list(self.accounts.values()):
-            if self._account_due[account.account_id] > self.now:
+            if not self._timetable.is_due(account.account_id, self.now):
                 continue
             triggers: tuple[Trigger, ...] = (Trigger.TIMER,)
             if self.now >= account.ledger.day_end:
@@ -355,38 +329,10 @@ class Engine:
                 account.first_action_at = account.last_action_at = 0
                 out.append(DayChanged(self.now, account.account_id, self.days.name(self.now)))
                 triggers = ALL_TRIGGERS
-            if self._expire(account, out):
+            if self._judge.expire(account, out):
                 triggers = ALL_TRIGGERS
             self._touched(account, triggers, out)
-        self._due = min(self._account_due.values(), default=view.day_end)
-
-    def _expire(self, account: AccountState, out: list[Decision]) -> bool:
-        ended = False
-        for lockout in list(account.locks.values()):
-            if lockout.expires_at is not None and lockout.expires_at <= self.now:
-                self._unlock(account, lockout, "time", out)
-                ended = True
-            elif lockout.clear_due_at is not None and lockout.clear_due_at <= self.now:
-                self._unlock(account, lockout, lockout.clear_by or "admin", out)
-                ended = True
-        return ended
-
-    def _schedule(self, account: AccountState) -> None:
-        due = account.ledger.day_end
-        for lockout in account.locks.values():
-            if lockout.expires_at is not None:
-                due = min(due, lockout.expires_at)
-            if lockout.clear_due_at is not None:
-                due = min(due, lockout.clear_due_at)
-        for state in self._by_trigger[account.account_id][Trigger.TIMER]:
-            try:
-                at = state.rule.next_due(account, self.view)
-            except Exception:  # noqa: BLE001 - reported when it is judged
-                continue
-            if at is not None:
-                due = min(due, max(at, self.now + 1))
-        self._account_due[account.account_id] = due
-        self._due = min(self._due, due) if self._due else min(self._account_due.values())
+        self._timetable.settle(view.day_end)
 
     def _regroup(self, account: AccountState) -> None:
         """The reset moved: the same trades, counted by the new trading day."""
@@ -397,9 +343,7 @@ class Engine:
                 account.ledger.add(trade)
 
     def _forget_day(self, account: AccountState) -> None:
-        for state in self._rules[account.account_id]:
-            state.warned.clear()
-            state.failed = False
+        self._judge.forget_day(account)
         if account.memory.pop("notices", None) is not None:
             account.unsaved_memory.add("notices")
         horizon = self.view.day_start - 8 * 86_400 * SECOND_US
@@ -413,14 +357,7 @@ class Engine:
         account.sessions = None
         if hours is not None and hours.enabled and hours.account_window is not None:
             account.sessions = Sessions(hours.account_window, self.calendar if hours.respect_holidays else None)
-        failed = {state.rule.rule_id for state in self._rules.get(account.account_id, ()) if state.failed}
-        rules = [RuleState(rule, needs=mask_of(rule.needs)) for rule in build_rules(rules_config)]
-        for state in rules:
-            state.failed = state.rule.rule_id in failed
-        self._rules[account.account_id] = rules
-        self._by_trigger[account.account_id] = [
-            [state for state in rules if trigger in state.rule.triggers] for trigger in Trigger
-        ]
+        self._judge.set_rules(account, rules_config)
 
     def _touched(
         self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision], *, bands: bool = True
@@ -429,102 +366,8 @@ class Engine:
             for lockout in account.locks.values():
                 if lockout.baseline and account.positions_read_at and shrink_baseline(lockout, account, None, self.now):
                     out.append(LockChanged(lockout))
-        self._judge(account, triggers, out)
+        self._judge.judge(account, triggers, out)
         self._conclude(account, out, bands=bands)
-
-    def _judge(self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision]) -> None:
-        by_trigger = self._by_trigger[account.account_id]
-        unread = (
-            (not account.positions_read_at) << Trigger.POSITIONS
-            | (not account.orders_read_at) << Trigger.ORDERS
-            | (not account.trades_read_at) << Trigger.TRADES
-        )
-        states = by_trigger[triggers[0]] if len(triggers) == 1 else self._rules[account.account_id]
-        for state in states:
-            rule = state.rule
-            if state.needs & unread:
-                continue
-            try:
-                verdicts = rule.judge(account, self.view)
-                percent = rule.percent(account, self.view)
-            except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
-                if not state.failed:
-                    state.failed = True
-                    text = (
-                        f"{rule.rule_id} {rule.key} could not be judged for account {account.account_id};"
-                        " all other rules go on."
-                    )
-                    out.append(Alert(self.now, account.account_id, text, f"{type(error).__name__}: {error}"))
-                continue
-            state.verdicts = verdicts
-            for verdict in verdicts:
-                self._take(account, state, verdict, out)
-            if percent is not None and percent >= WARNING_LEVELS[-1]:
-                self._warn(account, state, percent, out)
-
-    def _take(self, account: AccountState, state: RuleState, verdict: Verdict, out: list[Decision]) -> None:
-        kind = type(verdict)
-        rule_id = state.rule.rule_id
-        if kind is LockVerdict:
-            assert isinstance(verdict, LockVerdict)
-            self._lock(account, rule_id, verdict, out)
-        elif isinstance(verdict, Flatten):
-            position = account.positions.get(verdict.contract_id)
-            if position is not None and verdict.contract_id not in account.latches:
-                direction = 1 if position.size > 0 else -1
-                account.latches[verdict.contract_id] = Latch(rule_id, verdict.reason, direction, verdict.cancel_orders)
-        elif isinstance(verdict, ReleaseVerdict):
-            for lockout in list(account.locks.values()):
-                if lockout.rule_id == rule_id and lockout.expires_at is None:
-                    self._unlock(account, lockout, "condition", out)
-        elif isinstance(verdict, ReadOrders):
-            out.append(Read(account.account_id))
-        elif isinstance(verdict, Notice):
-            told = account.memory.setdefault("notices", {})
-            if verdict.key not in told:
-                told[verdict.key] = self.now
-                account.unsaved_memory.add("notices")
-                out.append(Warn(self.now, account.account_id, rule_id, 0, verdict.text, verdict.contract_id))
-
-    def _lock(self, account: AccountState, rule_id: str, verdict: LockVerdict, out: list[Decision]) -> None:
-        key = (rule_id, verdict.symbol, verdict.cause)
-        for lockout in account.locks.values():
-            if lockout.rule_id != rule_id or lockout.symbol != verdict.symbol or lockout.kind != verdict.kind:
-                continue
-            lasts = lockout.expires_at is None or (
-                verdict.expires_at is not None and lockout.expires_at >= verdict.expires_at
-            )
-            if lasts:
-                if key not in account.causes:
-                    account.causes[key] = self.now
-                    lockout.cause = verdict.cause
-                    out.append(LockChanged(lockout))
-                return
-        if key in account.causes:
-            return
-        account.causes[key] = self.now
-        if verdict.expires_at is not None and verdict.expires_at <= self.now:
-            return
-        lockout = Lockout(
-            id=self._next_lockout_id,
-            account_id=account.account_id,
-            rule_id=rule_id,
-            kind=verdict.kind,
-            symbol=verdict.symbol,
-            reason=verdict.reason,
-            locked_at=verdict.at if verdict.at is not None else self.now,
-            expires_at=verdict.expires_at,
-            cause=verdict.cause,
-            baseline=dict(verdict.baseline or {}),
-        )
-        self._next_lockout_id += 1
-        account.locks[lockout.id] = lockout
-        out.append(Lock(lockout))
-
-    def _unlock(self, account: AccountState, lockout: Lockout, by: str, out: list[Decision]) -> None:
-        del account.locks[lockout.id]
-        lockout.cleared_at, lockout.cleared_by = self.now, by
-        out.append(Unlock(lockout))
 
     def _conclude(self, account: AccountState, out: list[Decision], *, bands: bool = True) -> None:
         """Turn what is demanded into obligations, set the bands and the timers."""
@@ -534,7 +377,7 @@ class Engine:
                 for order in account.orders.values():
                     if order.contract_id == contract_id and order.order_id not in closing:
                         account.order_latches.setdefault(order.order_id, latch)
-        rules = self._rules[account.account_id]
+        rules = self._judge.rules(account.account_id)
         demanding = account.locks or account.latches or account.order_latches or account.obligations
         if demanding or any(state.verdicts for state in rules):
             wanted = obligations.demands(account, self.market, rules, self.now)
@@ -545,78 +388,22 @@ class Engine:
                 out.append(Remember(account.account_id, key, dict(account.memory.get(key, {}))))
             account.unsaved_memory.clear()
         if bands:
-            self._set_bands(account)
+            self._quotes.set(account, self._judge.on(account.account_id, Trigger.QUOTES), self.view)
         self._schedule(account)
+
+    def _schedule(self, account: AccountState) -> None:
+        self._timetable.schedule(account, self._judge.on(account.account_id, Trigger.TIMER), self.view)
 
     def _new_action_id(self) -> int:
         self._next_action_id += 1
         return self._next_action_id - 1
-
-    # ---- warnings
-
-    def _warn(self, account: AccountState, state: RuleState, percent: int, out: list[Decision]) -> None:
-        if percent >= 100:
-            return
-        level = next(level for level in WARNING_LEVELS if percent >= level)
-        if level in state.warned:
-            return
-        state.warned.update(lower for lower in WARNING_LEVELS if lower <= level)
-        account.remember(
-            f"warned {state.rule.rule_id}", {"day": self.days.name(self.now), "levels": sorted(state.warned)}
-        )
-        gauge = state.rule.gauge(account, self.view)
-        title = RULE_BY_ID[state.rule.rule_id].title
-        figures = f": {gauge.value} of {gauge.limit}" if gauge is not None else ""
-        about = f" ({gauge.worst})" if gauge is not None and gauge.worst else ""
-        share = gauge.percent if gauge is not None and gauge.percent is not None else percent
-        text = f"{title} at {share} % of the limit{figures}{about}."
-        out.append(Warn(self.now, account.account_id, state.rule.rule_id, level, text))
-
-    def _recall_warnings(self, account: AccountState) -> None:
-        today = self.days.name(self.now)
-        for state in self._rules[account.account_id]:
-            kept = account.memory.get(f"warned {state.rule.rule_id}")
-            levels = kept.get("levels") if kept and kept.get("day") == today else None
-            if isinstance(levels, list):
-                state.warned = {level for level in levels if isinstance(level, int)}
-
-    def _warn_stale(self, contract_id: str, out: list[Decision]) -> None:
-        for account_id in self._bands.holders(contract_id):
-            text = (
-                f"No quote for {self.market.symbol(contract_id)} for 10 s: unrealized P&L is not known and limits on it"
-                " cannot be judged."
-            )
-            out.append(Warn(self.now, account_id, "", 0, text, contract_id))
-
-    # ---- quotes
-
-    def _set_bands(self, account: AccountState) -> None:
-        quoting = self._by_trigger[account.account_id][Trigger.QUOTES]
-        bands = {
-            contract_id: self._band(account, position, quoting) for contract_id, position in account.positions.items()
-        }
-        self._bands.set(account.account_id, bands)
-
-    def _band(self, account: AccountState, position: Position, quoting: Sequence[RuleState]) -> Band:
-        band = Band()
-        contract = self.market.contracts.get(position.contract_id)
-        if contract is None:
-            return band
-        for state in quoting:
-            try:
-                watch = state.rule.watch(account, position, self.view, next_level(state.warned))
-            except Exception:  # noqa: BLE001 - reported when it is judged
-                continue
-            if watch.loss_at is not None or watch.gain_at is not None:
-                band.take_in(position, contract, watch)
-        return band
 
     # ---- what others may ask
 
     @property
     def next_due(self) -> int:
         """When the next timer is due, microseconds UTC."""
-        return self._due
+        return self._timetable.due
 
     def held_contracts(self) -> set[str]:
         """Contracts in which any account holds a position: the quotes that are needed."""
@@ -624,11 +411,11 @@ class Engine:
 
     def stale_contracts(self) -> set[str]:
         """Held contracts without a quote for 10 s."""
-        return set(self._stale)
+        return set(self._quotes.stale)
 
     def rule_states(self, account_id: int) -> list[RuleState]:
         """The rules of an account, in the order of their ids."""
-        return self._rules[account_id]
+        return self._judge.rules(account_id)
 
     def gauge(self, account: AccountState, state: RuleState) -> Gauge | None:
         """How near an account is to a rule's limit; None when the rule has no scale or cannot be judged."""

@@ -1,0 +1,175 @@
+"""Judging: which rules look at an account when, and what their verdicts become: lockouts, latches, warnings, reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon.core import limit_warnings
+from daemon.core.decisions import Alert, Decision, Lock, LockChanged, Lockout, Read, Unlock, Warn
+from daemon.core.rule import (
+    WARNING_LEVELS,
+    Flatten,
+    LockVerdict,
+    Notice,
+    ReadOrders,
+    ReleaseVerdict,
+    RuleState,
+    Trigger,
+    Verdict,
+    View,
+    mask_of,
+)
+from daemon.core.rules import build_rules
+from daemon.core.state import AccountState, Latch
+from shared.config import RulesConfig
+
+
+class Judge:
+    """The rules of every account, with what the engine keeps of each. `view` is set anew with each configuration."""
+
+    __slots__ = ("_by_trigger", "_rules", "next_lockout_id", "view")
+
+    def __init__(self, view: View, next_lockout_id: int) -> None:
+        self.view = view
+        self.next_lockout_id = next_lockout_id
+        self._rules: dict[int, list[RuleState]] = {}
+        self._by_trigger: dict[int, list[list[RuleState]]] = {}
+
+    def set_rules(self, account: AccountState, config: RulesConfig) -> None:
+        """Judge the account by these rules from now on. What failed before is not reported again today."""
+        failed = {state.rule.rule_id for state in self._rules.get(account.account_id, ()) if state.failed}
+        rules = [RuleState(rule, needs=mask_of(rule.needs)) for rule in build_rules(config)]
+        for state in rules:
+            state.failed = state.rule.rule_id in failed
+        self._rules[account.account_id] = rules
+        self._by_trigger[account.account_id] = [
+            [state for state in rules if trigger in state.rule.triggers] for trigger in Trigger
+        ]
+
+    def rules(self, account_id: int) -> list[RuleState]:
+        """The rules of an account, in the order of their ids."""
+        return self._rules[account_id]
+
+    def on(self, account_id: int, trigger: Trigger) -> list[RuleState]:
+        """Those rules of an account that want a trigger."""
+        return self._by_trigger[account_id][trigger]
+
+    def judge(self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision]) -> None:
+        """Let the rules that want one of the triggers look at the account; several triggers mean all rules."""
+        by_trigger = self._by_trigger[account.account_id]
+        unread = (
+            (not account.positions_read_at) << Trigger.POSITIONS
+            | (not account.orders_read_at) << Trigger.ORDERS
+            | (not account.trades_read_at) << Trigger.TRADES
+        )
+        states = by_trigger[triggers[0]] if len(triggers) == 1 else self._rules[account.account_id]
+        view = self.view
+        for state in states:
+            rule = state.rule
+            if state.needs & unread:
+                continue
+            try:
+                verdicts = rule.judge(account, view)
+                percent = rule.percent(account, view)
+            except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
+                if not state.failed:
+                    state.failed = True
+                    text = (
+                        f"{rule.rule_id} {rule.key} could not be judged for account {account.account_id};"
+                        " all other rules go on."
+                    )
+                    out.append(Alert(view.now, account.account_id, text, f"{type(error).__name__}: {error}"))
+                continue
+            state.verdicts = verdicts
+            for verdict in verdicts:
+                self._take(account, state, verdict, out)
+            if percent is not None and percent >= WARNING_LEVELS[-1]:
+                limit_warnings.warn(account, state, percent, view, out)
+
+    def recall_warnings(self, account: AccountState) -> None:
+        """Take the warnings given today from the account's memory, so that none is given twice."""
+        limit_warnings.recall(account, self._rules[account.account_id], self.view)
+
+    def forget_day(self, account: AccountState) -> None:
+        """A new trading day: warnings and failures are told anew."""
+        for state in self._rules[account.account_id]:
+            state.warned.clear()
+            state.failed = False
+
+    def _take(self, account: AccountState, state: RuleState, verdict: Verdict, out: list[Decision]) -> None:
+        rule_id = state.rule.rule_id
+        if isinstance(verdict, LockVerdict):
+            self.lock(account, rule_id, verdict, out)
+        elif isinstance(verdict, Flatten):
+            position = account.positions.get(verdict.contract_id)
+            if position is not None and verdict.contract_id not in account.latches:
+                direction = 1 if position.size > 0 else -1
+                account.latches[verdict.contract_id] = Latch(rule_id, verdict.reason, direction, verdict.cancel_orders)
+        elif isinstance(verdict, ReleaseVerdict):
+            for lockout in list(account.locks.values()):
+                if lockout.rule_id == rule_id and lockout.expires_at is None:
+                    self._unlock(account, lockout, "condition", out)
+        elif isinstance(verdict, ReadOrders):
+            out.append(Read(account.account_id))
+        elif isinstance(verdict, Notice):
+            told = account.memory.setdefault("notices", {})
+            if verdict.key not in told:
+                told[verdict.key] = self.view.now
+                account.unsaved_memory.add("notices")
+                out.append(Warn(self.view.now, account.account_id, rule_id, 0, verdict.text, verdict.contract_id))
+
+    # ---- lockouts begin and end
+
+    def lock(self, account: AccountState, rule_id: str, verdict: LockVerdict, out: list[Decision]) -> None:
+        """Begin a lockout, unless this breach has locked already or a lockout of the same rule lasts as long."""
+        now = self.view.now
+        key = (rule_id, verdict.symbol, verdict.cause)
+        for lockout in account.locks.values():
+            if lockout.rule_id != rule_id or lockout.symbol != verdict.symbol or lockout.kind != verdict.kind:
+                continue
+            lasts = lockout.expires_at is None or (
+                verdict.expires_at is not None and lockout.expires_at >= verdict.expires_at
+            )
+            if lasts:
+                if key not in account.causes:
+                    account.causes[key] = now
+                    lockout.cause = verdict.cause
+                    out.append(LockChanged(lockout))
+                return
+        if key in account.causes:
+            return
+        account.causes[key] = now
+        if verdict.expires_at is not None and verdict.expires_at <= now:
+            return
+        lockout = Lockout(
+            id=self.next_lockout_id,
+            account_id=account.account_id,
+            rule_id=rule_id,
+            kind=verdict.kind,
+            symbol=verdict.symbol,
+            reason=verdict.reason,
+            locked_at=verdict.at if verdict.at is not None else now,
+            expires_at=verdict.expires_at,
+            cause=verdict.cause,
+            baseline=dict(verdict.baseline or {}),
+        )
+        self.next_lockout_id += 1
+        account.locks[lockout.id] = lockout
+        out.append(Lock(lockout))
+
+    def expire(self, account: AccountState, out: list[Decision]) -> bool:
+        """End the lockouts whose time, or whose clearing by an admin, has come. Returns whether one ended."""
+        ended = False
+        for lockout in list(account.locks.values()):
+            if lockout.expires_at is not None and lockout.expires_at <= self.view.now:
+                self._unlock(account, lockout, "time", out)
+                ended = True
+            elif lockout.clear_due_at is not None and lockout.clear_due_at <= self.view.now:
+                self._unlock(account, lockout, lockout.clear_by or "admin", out)
+                ended = True
+        return ended
+
+    def _unlock(self, account: AccountState, lockout: Lockout, by: str, out: list[Decision]) -> None:
+        del account.locks[lockout.id]
+        lockout.cleared_at, lockout.cleared_by = self.view.now, by
+        out.append(Unlock(lockout))

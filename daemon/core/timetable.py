@@ -1,0 +1,49 @@
+"""When each account must be looked at next though nothing happens: resets, ends of lockouts, timers of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from daemon.core.rule import RuleState, View
+from daemon.core.state import AccountState
+
+
+class Timetable:
+    """The next due time of every account, and the earliest of all (`due`, microseconds UTC)."""
+
+    __slots__ = ("_of", "due")
+
+    def __init__(self) -> None:
+        self.due = 0
+        self._of: dict[int, int] = {}
+
+    def add(self, account_id: int, at: int) -> None:
+        """An account is new; it is due at a time."""
+        self._of[account_id] = at
+        self.due = min(self.due, at)
+
+    def is_due(self, account_id: int, now: int) -> bool:
+        """Whether an account's time has come."""
+        return self._of[account_id] <= now
+
+    def settle(self, day_end: int) -> None:
+        """All that was due has been worked off: `due` becomes the earliest again."""
+        self.due = min(self._of.values(), default=day_end)
+
+    def schedule(self, account: AccountState, timers: Iterable[RuleState], view: View) -> None:
+        """Find an account's next time anew."""
+        due = account.ledger.day_end
+        for lockout in account.locks.values():
+            if lockout.expires_at is not None:
+                due = min(due, lockout.expires_at)
+            if lockout.clear_due_at is not None:
+                due = min(due, lockout.clear_due_at)
+        for state in timers:
+            try:
+                at = state.rule.next_due(account, view)
+            except Exception:  # noqa: BLE001 - reported when it is judged
+                continue
+            if at is not None:
+                due = min(due, max(at, view.now + 1))
+        self._of[account.account_id] = due
+        self.due = min(self.due, due) if self.due else min(self._of.values())
