@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,11 @@ def query(path: Path, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """Read a database as any other program would."""
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         return connection.execute(sql, parameters).fetchall()
+
+
+def private(path: Path) -> bool:
+    """Whether only the daemon's account may read a file; on Windows that is the folder's access list's business."""
+    return sys.platform == "win32" or stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def sound(path: Path) -> bool:

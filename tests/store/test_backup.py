@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from daemon.store import StoreError
 from daemon.store.backup import back_up
 from daemon.view import View
 from shared.models import ActionResult, OrderStatus
-from tests.store.samples import HOUR, NOW, action, lockout, open_store, order, query, sound, trade
+from tests.store.samples import HOUR, NOW, action, lockout, open_store, order, private, query, sound, trade
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DAY = 24 * HOUR
@@ -31,7 +30,7 @@ async def test_backup_when_made_holds_everything_in_one_private_file(tmp_path: P
     assert sound(path)
     assert query(path, "SELECT id FROM lockouts") == [(1,)]
     assert query(path, "SELECT key FROM daemon_state") == [("a",)]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert private(path)
     await store.close()
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 from daemon.core.decisions import Lock, Unlock
 from daemon.store import Store, StoreError
 from daemon.view import View
-from tests.store.samples import NOW, Alerts, lockout, open_store, query, sound
+from tests.store.samples import NOW, Alerts, lockout, open_store, private, query, sound
 
 Damage = Callable[[Path], object]
 
@@ -82,7 +80,7 @@ async def test_lockouts_when_the_database_is_lost_come_from_the_replica(tmp_path
     assert state.last_lockout_id == 3
     await store.close()
     assert sound(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert private(path)
 
 
 async def test_database_when_damaged_elsewhere_gives_its_own_lockouts_and_is_kept_aside(tmp_path: Path) -> None:
@@ -162,7 +160,7 @@ async def test_new_database_when_the_recovery_is_killed_half_way_is_made_again(t
 async def test_lockout_when_an_older_database_is_put_back_is_adopted_from_the_replica(tmp_path: Path) -> None:
     path = await with_lockouts(tmp_path, replica=True, backup=True)
     (backup,) = (path.parent / "backups").iterdir()
-    shutil.copy(backup, path)
+    path.write_bytes(backup.read_bytes())
     store, alerts = await reopened(tmp_path)
     state = store.load(0)
     # 2 had ended since the backup, but the database says active: it stays so. 3 was set since.
@@ -183,7 +181,9 @@ async def test_lockouts_when_in_the_wal_of_a_killed_daemon_are_read(tmp_path: Pa
     store = open_store(tmp_path)
     await store.commit([Lock(lockout(1))], NOW)
     copy = tmp_path / "killed"
-    shutil.copytree(tmp_path / "data", copy / "data")  # as a kill leaves it: -wal not checkpointed
+    (copy / "data").mkdir(parents=True)
+    for name in ("state.db", "state.db-wal"):  # as a kill leaves them: not checkpointed
+        (copy / "data" / name).write_bytes((tmp_path / "data" / name).read_bytes())
     await store.close()
     assert (copy / "data" / "state.db-wal").stat().st_size > 0
     store, _ = await reopened(copy)
