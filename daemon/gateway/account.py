@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from daemon.broker import GatewayError
@@ -40,6 +40,20 @@ class MonitoredAccount:
     watched: set[str] = field(default_factory=set)
 
 
+Read = Callable[[MonitoredAccount, Priority], Awaitable[object]]
+
+
+@dataclass(slots=True)
+class _Track:
+    """Reads of one account that are repeated together, and what of them is still to be done."""
+
+    reads: tuple[Read, ...]
+    apart: float
+    missing: set[Read] = field(default_factory=set)
+    task: asyncio.Task[None] | None = None
+    started: float = -1e9
+
+
 class Reconciler:
     """Reads accounts and puts what was read into the inbox.
 
@@ -59,24 +73,33 @@ class Reconciler:
         self._clock = clock
         self._day_start = day_start
         self._timings = timings
-        self._running: dict[int, asyncio.Task[None]] = {}
-        self._again: set[int] = set()
+        self._tracks: dict[int, tuple[_Track, _Track]] = {}
         self._side_by_side = asyncio.Semaphore(timings.reconcile_at_once)
 
-    def request(self, account: MonitoredAccount) -> asyncio.Task[None]:
-        """There was a gap: read positions, orders and trades until that has worked once from now on."""
+    def request(self, account: MonitoredAccount) -> list[asyncio.Task[None]]:
+        """There was a gap: read positions, orders and trades until each has worked once from now on.
+
+        Trades are read at most every few seconds: a hub that comes and goes must not use up the request budget.
+        """
         account.reconciled = False
-        task = self._running.get(account.account_id)
-        if task is not None and not task.done():
-            self._again.add(account.account_id)
-            return task
-        task = asyncio.create_task(self._until_done(account), name=f"reconcile {account.account_id}")
-        self._running[account.account_id] = task
-        return task
+        tracks = self._tracks.get(account.account_id)
+        if tracks is None:
+            tracks = (
+                _Track((self.positions, self.orders), 0.0),
+                _Track((self.trades,), self._timings.trades_apart),
+            )
+            self._tracks[account.account_id] = tracks
+        for track in tracks:
+            track.missing = set(track.reads)
+            if track.task is None or track.task.done():
+                track.task = asyncio.create_task(
+                    self._until_done(account, track), name=f"reconcile {account.account_id}"
+                )
+        return [track.task for track in tracks if track.task is not None]
 
     async def close(self) -> None:
         """Give up what is running."""
-        tasks = [task for task in self._running.values() if not task.done()]
+        tasks = [track.task for pair in self._tracks.values() for track in pair if track.task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -124,21 +147,40 @@ class Reconciler:
         account.last_read_at = snapshot.at
         self._inbox.emit(snapshot, ids)
 
-    async def _until_done(self, account: MonitoredAccount) -> None:
+    async def _until_done(self, account: MonitoredAccount, track: _Track) -> None:
+        loop = asyncio.get_running_loop()
         pauses = self._timings.reconcile_backoff
         attempt = 0
-        while True:
-            self._again.discard(account.account_id)
+        while track.missing:
+            await asyncio.sleep(max(0.0, track.started + track.apart - loop.time()))
+            async with self._side_by_side:
+                track.started = loop.time()
+                todo, track.missing = track.missing, set()
+                failed = await self._try(account, todo)
+            if not failed:
+                continue
+            # What has worked need not be read again, unless there was another gap meanwhile.
+            track.missing.update(failed)
+            error = next(iter(failed.values()))
+            _log.warning("Account %s could not be read anew: %s", account.account_id, error)
+            pause = pauses[min(attempt, len(pauses) - 1)]
+            attempt += 1
+            await asyncio.sleep(max(error.retry_after, pause))
+        account.reconciled = all(
+            other is track or (not other.missing and (other.task is None or other.task.done()))
+            for other in self._tracks[account.account_id]
+        )
+
+    async def _try(self, account: MonitoredAccount, reads: set[Read]) -> dict[Read, GatewayError]:
+        """Read side by side; returns what failed."""
+
+        async def one(read: Read) -> GatewayError | None:
             try:
-                async with self._side_by_side:
-                    await self.once(account)
+                await read(account, Priority.RECONCILE)
             except GatewayError as error:
-                pause = max(error.retry_after, pauses[min(attempt, len(pauses) - 1)])
-                attempt += 1
-                _log.warning("Account %s could not be read anew: %s", account.account_id, error)
-                await asyncio.sleep(pause)
-                continue
-            if account.account_id in self._again:
-                continue
-            account.reconciled = True
-            return
+                return error
+            return None
+
+        order = list(reads)
+        errors = await asyncio.gather(*(one(read) for read in order))
+        return {read: error for read, error in zip(order, errors, strict=True) if error is not None}

@@ -393,9 +393,9 @@ class LoginSession:
 
     def _user_up(self) -> None:
         self._connection_changed(HubKind.USER, True, "")
-        tasks = [self.reconciler.request(account) for account in self.monitored.values()]
+        tasks = [task for account in self.monitored.values() for task in self.reconciler.request(account)]
         for account_id in self.monitored:
-            self._poller.soon(account_id, self._timings.settle)
+            self._poller.poll_after(account_id, self._timings.settle)
         if not self._first_try.is_set():
             self._spawn(self._first_reads(tasks), "first reads")
 
@@ -407,10 +407,10 @@ class LoginSession:
     def _user_down(self, reason: str) -> None:
         for account in self.monitored.values():
             account.reconciled = False
-            self._poller.soon(account.account_id, self._timings.poll_hub_down / 2)
+            self._poller.poll_after(account.account_id, self._timings.poll_hub_down / 2)
         if not self._first_try.is_set():
             # Without pushes, but not blind: read everything once.
-            tasks = [self.reconciler.request(account) for account in self.monitored.values()]
+            tasks = [task for account in self.monitored.values() for task in self.reconciler.request(account)]
             self._spawn(self._first_reads(tasks), "first reads")
         self._connection_changed(HubKind.USER, False, reason)
 

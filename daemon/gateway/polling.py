@@ -100,10 +100,10 @@ class Poller:
                 _log.info("A poll failed: %s", error)
                 await asyncio.sleep(max(error.retry_after, min(1.0, self._timings.poll)))
 
-    def soon(self, account_id: int, seconds: float) -> None:
-        """Poll an account after that time at the latest."""
+    def poll_after(self, account_id: int, seconds: float) -> None:
+        """Poll an account next in that many seconds. Asked for again meanwhile: that many from then."""
         due = asyncio.get_running_loop().time() + seconds
-        self._due[account_id] = min(due, self._due.get(account_id, due))
+        self._due[account_id] = due
         self._trades_due.setdefault(account_id, due + self._timings.trades_poll)
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ class Timings:
     start: float = 20.0
     """`Gateways.start` returns after this at the latest."""
 
-    hub_open: float = 6.0
+    hub_open: float = 5.0
     """From starting a hub to its handshake."""
     hub_subscribe: float = 5.0
     hub_stop: float = 2.0
@@ -48,6 +48,8 @@ class Timings:
     """Positions, orders and the account list are read this often, as far as the request budget allows."""
     poll_hub_down: float = 5.0
     trades_poll: float = 300.0
+    trades_apart: float = 2.0
+    """Least time between two reads of an account's trades after gaps."""
     poll_requests_per_minute: int = 90
     """Share of the request budget for polls of positions and orders."""
     settle: float = 2.0
@@ -68,7 +70,7 @@ class Timings:
     """Longest an event waits for the data of an unknown contract."""
     contract_retry: float = 30.0
 
-    requests_per_minute: tuple[int, int, int, int] = (195, 180, 140, 110)
+    requests_per_minute: tuple[int, int, int, int] = (195, 180, 150, 110)
     """Requests within `window` before a mutation, a verifying read, a reconcile, a poll has to wait."""
     window: float = 60.0
     rate_limit_backoff: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 30.0)

@@ -23,10 +23,11 @@ async def heals(w: World, break_it: Callable[[], object], within: float) -> None
     await eventually(w.ready, within, "ready again")
 
     def read() -> bool:
-        return any(
-            isinstance(e, PositionsSnapshot) and e.account_id == 101 and [p.size for p in e.positions] == [held]
-            for e in w.events[seen:]
-        )
+        """Read, or pushed if the hub was back before the trade."""
+        later = w.events[seen:]
+        snapshots = [e.positions for e in later if isinstance(e, PositionsSnapshot) and e.account_id == 101]
+        pushed = [e.position.size for e in later if isinstance(e, PositionUpdate) and e.account_id == 101]
+        return held in pushed or any([p.size for p in positions] == [held] for positions in snapshots)
 
     await eventually(read, within, "gap read")
     pushed = len(w.of(PositionUpdate, 101))

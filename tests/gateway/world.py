@@ -38,6 +38,7 @@ FAST = Timings(
     poll=0.3,
     poll_hub_down=0.2,
     trades_poll=5.0,
+    trades_apart=0.1,
     poll_requests_per_minute=10**6,
     settle=0.1,
     reconcile_backoff=(0.05, 0.1),
