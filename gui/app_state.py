@@ -289,7 +289,7 @@ class AppState:
         }
         quiet = not self.live and self._heard_at is None
         self.live = True
-        for topic in sorted(snapshot, key=lambda name: (name not in ("accounts", "status"), name)):
+        for topic in sorted(snapshot, key=_order):
             data = snapshot[topic]
             if topic == "status":
                 self.apply_event("status", None, _only(data))
@@ -556,7 +556,7 @@ class AppState:
         if self.link is Link.ONLINE and self.live:
             return
         heard = self._heard_at
-        for topic in sorted(content, key=lambda name: (name not in ("accounts", "status"), name)):
+        for topic in sorted(content, key=_order):
             data = content[topic]
             if topic == "config":
                 self._apply("config", None, data, notify=False)
@@ -581,6 +581,11 @@ def _rows(data: Any) -> list[Row]:
     if isinstance(data, list | tuple):
         return [row for row in data if isinstance(row, Mapping)]
     return []
+
+
+def _order(topic: str) -> tuple[int, str]:
+    """Status, then the list of accounts, which knows more of each, then what belongs to them."""
+    return {"status": 0, "accounts": 1}.get(topic, 2), topic
 
 
 def _only(data: Any) -> Any:

@@ -79,7 +79,7 @@ async def eventually(condition: Any, seconds: float = 10.0, what: str = "") -> N
     """Wait until `condition()` is true. Raises AssertionError naming `what`."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - conditions of other programs have no event
                 await asyncio.sleep(0.01)
             return
     raise AssertionError(f"Not within {seconds} s: {what or condition}")

@@ -17,7 +17,6 @@ from gui.views.widgets.banner import Banner
 from gui.views.widgets.basic import Card, EmptyState, IconLabel, Line, hbox, label, scrolled, set_text, vbox
 from gui.views.widgets.figure import Pill, ShareBar
 
-
 DAILY = frozenset(
     {"daily_realized_loss", "daily_realized_profit", "daily_total_loss", "profit_give_back", "trade_frequency_limit"}
 )
