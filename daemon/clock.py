@@ -40,7 +40,8 @@ def _monotonic_us() -> int:
     return time.monotonic_ns() // 1000
 
 
-def _wall_us() -> int:
+def wall_us() -> int:
+    """The machine's clock, microseconds UTC."""
     return time.time_ns() // 1000
 
 
@@ -89,7 +90,7 @@ class TrustedClock:
     def __init__(
         self,
         monotonic: Callable[[], int] = _monotonic_us,
-        wall: Callable[[], int] = _wall_us,
+        wall: Callable[[], int] = wall_us,
         high_water: int | None = None,
         confirm_seconds: float = 30.0,
     ) -> None:

@@ -2,6 +2,7 @@
 
 pool.py        Gateways: all logins as one `daemon.broker.Broker`; the only name other packages need
 login.py       LoginSession: one login with its token, accounts, hubs and polls
+session_keeper.py  its tries to log in, and the exchange of its token in time
 roster.py      its accounts; account.py: what is kept of one, and reading it anew after a gap
 quotes.py      its market hub
 reads.py       reads of an account as snapshots

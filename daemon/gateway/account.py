@@ -14,6 +14,7 @@ from daemon.gateway.inbox import Inbox
 from daemon.gateway.limiter import Priority
 from daemon.gateway.mirror import AccountMirror, FillWatch, Surprise
 from daemon.gateway.reads import AccountReads, contract_ids
+from daemon.gateway.status import AccountStatus
 from daemon.gateway.timings import Timings
 
 _log = logging.getLogger(__name__)
@@ -38,6 +39,20 @@ class MonitoredAccount:
     mirror: AccountMirror = field(default_factory=AccountMirror)
     fills: FillWatch = field(default_factory=FillWatch)
     watched: set[str] = field(default_factory=set)
+
+    def status(self, login: str, connected: bool) -> AccountStatus:
+        """Its state, for people."""
+        return AccountStatus(
+            account_id=self.account_id,
+            login=login,
+            name=self.name,
+            can_trade=self.can_trade,
+            listed=self.listed,
+            connected=connected,
+            reconciled=self.reconciled,
+            last_event_at=self.last_event_at,
+            last_read_at=self.last_read_at,
+        )
 
 
 Read = Callable[[MonitoredAccount, Priority], Awaitable[object]]

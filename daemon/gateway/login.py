@@ -28,9 +28,10 @@ from daemon.gateway.mirror import AccountMirror, Surprise
 from daemon.gateway.polling import Poller
 from daemon.gateway.quotes import QuoteFeed
 from daemon.gateway.reads import AccountReads
-from daemon.gateway.rest import LoginError, LoginRest, RestTransport
+from daemon.gateway.rest import LoginRest, RestTransport
 from daemon.gateway.roster import Roster
-from daemon.gateway.status import AccountStatus, LoginState, LoginStatus
+from daemon.gateway.session_keeper import SessionKeeper
+from daemon.gateway.status import LoginState, LoginStatus
 from daemon.gateway.supervisor import HubError, HubKind, HubSupervisor, Link
 from daemon.gateway.timings import Timings
 
@@ -90,14 +91,11 @@ class LoginSession:
         self._book = book
         self._on_change = on_change
         self._timings = timings
-        self._random = random
         self._tasks: list[asyncio.Task[None]] = []
         self._first_try = asyncio.Event()
         self._relist_wanted = asyncio.Event()
-        self._login_now = asyncio.Event()
         self._frozen = 0
         self._frozen_at = -(10.0**9)
-        self._logout_at = -(10.0**9)
         self._alerted: set[str] = set()
         self._rest_up: bool | None = None
         self.state = LoginState.STARTING
@@ -135,6 +133,16 @@ class LoginSession:
             on_push=self.roster.pushed,
             on_lost=self.roster.lost,
             on_logout=self._logged_out,
+        )
+        self._keeper = SessionKeeper(
+            username,
+            self.rest,
+            clock,
+            list_accounts=self._list_accounts,
+            on_state=self._set_state,
+            on_try=self._first_try.set,
+            timings=timings,
+            random=random,
         )
         self.reconciler = Reconciler(self.reads, self.inbox, clock, day_start, timings)
         self._poller = Poller(self, self.reconciler, timings)
@@ -182,7 +190,7 @@ class LoginSession:
 
     def retry_now(self) -> None:
         """The API key has changed: log in with it at once."""
-        self._login_now.set()
+        self._keeper.retry_now()
 
     @property
     def online(self) -> bool:
@@ -204,20 +212,7 @@ class LoginSession:
             user_hub=self.user_hub.state,
             market_hub=self.quotes.hub.state,
             token_expires_at=self.rest.token_expires_at,
-            accounts=tuple(
-                AccountStatus(
-                    account_id=account.account_id,
-                    login=self.username,
-                    name=account.name,
-                    can_trade=account.can_trade,
-                    listed=account.listed,
-                    connected=connected,
-                    reconciled=account.reconciled,
-                    last_event_at=account.last_event_at,
-                    last_read_at=account.last_read_at,
-                )
-                for account in self.monitored.values()
-            ),
+            accounts=tuple(account.status(self.username, connected) for account in self.monitored.values()),
         )
 
     async def reconcile(self, account_id: int) -> None:
@@ -235,69 +230,16 @@ class LoginSession:
         return account
 
     async def _run(self) -> None:
-        await self._get_in()
+        await self._keeper.get_in()
         self.user_hub.start()
         self._spawn(self._learn_contracts(), "contracts")
         self._spawn(self._for_ever(self._poller.run), "polls")
         self._spawn(self._for_ever(self._relist_when_wanted), "relist")
-        self._spawn(self._for_ever(self._keep_token), "token")
+        self._spawn(self._for_ever(self._keeper.keep_token), "token")
 
-    async def _get_in(self) -> None:
-        """Log in and list the accounts; returns when there is one to monitor."""
-        refused = unreachable = 0
-        while True:
-            pause = self._timings.poll
-            try:
-                if not self.rest.token:
-                    await self.rest.login()
-                await self.relist()
-                if self.monitored:
-                    self._set_state(LoginState.ONLINE, "")
-                    return
-                self._set_state(LoginState.NO_ACCOUNTS, f"{self.username} has no account that is to be monitored.")
-            except LoginError as error:
-                if error.refused:
-                    pauses, tries = self._timings.login_refused, refused
-                    refused += 1
-                    self._set_state(LoginState.REFUSED, f"{error} {error.mend}".strip())
-                else:
-                    pauses, tries = self._timings.login_unreachable, unreachable
-                    unreachable += 1
-                    self._set_state(LoginState.UNREACHABLE, f"{error} {error.mend}".strip())
-                self._rest_changed(False, str(error))
-                pause = max(error.retry_after, self._jittered(pauses, tries))
-            except GatewayError as error:
-                self._set_state(LoginState.UNREACHABLE, f"The accounts of {self.username} could not be read: {error}.")
-                pause = max(error.retry_after, self._jittered(self._timings.login_unreachable, unreachable))
-                unreachable += 1
-            if self.detail:
-                self._alert_once(self.detail, "")
-            self._first_try.set()
-            if await self._woken(self._login_now, pause):
-                self._login_now.clear()
-
-    async def _keep_token(self) -> None:
-        """Wait until the token is to be refreshed, and do it; also when a new key was given."""
-        if not self.rest.refresh_due() and not await self._woken(self._login_now, min(30.0, self._token_wait())):
-            return
-        try:
-            if self._login_now.is_set():
-                self._login_now.clear()
-                await self.rest.login()
-            else:
-                await self.rest.refresh()
-        except LoginError as error:
-            self._alert_once(f"The session of {self.username} could not be renewed: {error} {error.mend}".strip(), "")
-            self._set_state(LoginState.DEGRADED, f"{error} {error.mend}".strip())
-            pauses = self._timings.login_refused if error.refused else self._timings.login_unreachable
-            await self._woken(self._login_now, max(error.retry_after, self._jittered(pauses, 2)))
-        else:
-            if self.rest.refresh_due():
-                await self._woken(self._login_now, self._timings.token_retry)
-
-    def _token_wait(self) -> float:
-        left = (self.rest.token_expires_at - self._clock.now()) / SECOND_US
-        return max(0.2, left / 6)
+    async def _list_accounts(self) -> bool:
+        await self.relist()
+        return bool(self.monitored)
 
     # --- accounts ----------------------------------------------------------------------------------
 
@@ -347,19 +289,8 @@ class LoginSession:
         self.reconciler.request(account)
 
     def _logged_out(self) -> None:
-        """GatewayLogout: the session may be over. Check it by connecting anew, at most every ten seconds."""
-        now = asyncio.get_running_loop().time()
-        if now - self._logout_at >= self._timings.relogin_min * 2:
-            self._logout_at = now
-            self._on_alert(f"The gateway has logged {self.username} out; logging in again.", "GatewayLogout")
-            self._spawn(self._after_logout(), "logout")
-
-    async def _after_logout(self) -> None:
-        try:
-            await self.rest.refresh()
-        except LoginError as error:
-            self._on_alert(f"Logging in again failed: {error}", "")
-            self._login_now.set()
+        self._on_alert(f"The gateway has logged {self.username} out; logging in again.", "GatewayLogout")
+        self._spawn(self._keeper.logged_out(), "logout")
 
     def gap_found(self, account: MonitoredAccount, surprises: list[Surprise]) -> None:
         """A poll found what was never pushed: the stream is frozen. Read everything and, at times, connect anew."""
@@ -459,6 +390,10 @@ class LoginSession:
         if (state, detail) != (self.state, self.detail):
             self.state, self.detail = state, detail
             _log.info("Login %s: %s %s", self.username, state, detail)
+            if detail:
+                self._alert_once(detail, "")
+            if state in {LoginState.REFUSED, LoginState.UNREACHABLE}:
+                self._rest_changed(False, detail)
             self._on_change()
 
     def _alert_once(self, text: str, detail: str) -> None:
@@ -466,18 +401,6 @@ class LoginSession:
         if text not in self._alerted:
             self._alerted.add(text)
             self._on_alert(text, detail)
-
-    def _jittered(self, pauses: tuple[float, ...], attempt: int) -> float:
-        return pauses[min(attempt, len(pauses) - 1)] * (1 - self._random.random() / 3)
-
-    async def _woken(self, event: asyncio.Event, seconds: float) -> bool:
-        """Wait for the event, at most that long; returns whether it came."""
-        try:
-            async with asyncio.timeout(seconds):
-                await event.wait()
-        except TimeoutError:
-            return False
-        return True
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
