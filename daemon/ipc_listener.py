@@ -1,13 +1,18 @@
-"""Binds the socket of the daemon: loopback only, another port when the wanted one can't be had."""
+"""Binds the socket of the daemon, on loopback only and on another port if need be; and accepts for ever."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
+_WAITING_IN_KERNEL = 1024
+_ACCEPTED_AT_ONCE = 16
+_LONGEST_PAUSE = 1.0
 _NOT_TO_BE_HAD = {
     errno.EADDRINUSE,
     errno.EACCES,
@@ -66,6 +71,47 @@ def bind_loopback(host: str, port: int) -> tuple[socket.socket, str | None]:
     return listener, note
 
 
+async def accept_for_ever(
+    listener: socket.socket,
+    protocol: Callable[[], asyncio.Protocol],
+    on_failure: Callable[[OSError, int], None] = lambda error, in_a_row: None,
+) -> None:
+    """Accepts until it is cancelled, a few at a time. `on_failure` hears what went wrong, and how often in a row.
+
+    Not `loop.create_server`: on Windows that closes the listening socket when one accept fails (WinError 64), which any
+    neighbour can cause by connecting and resetting at once (python/cpython issue 93821).
+    """
+    loop = asyncio.get_running_loop()
+    adopting: set[asyncio.Task[None]] = set()
+    failures = accepted = 0
+    try:
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                failures += 1
+                on_failure(error, failures)
+                await asyncio.sleep(min(_LONGEST_PAUSE, 0.01 * (failures - 1)))
+                continue
+            failures = 0
+            task = loop.create_task(_adopt(connection, protocol))
+            adopting.add(task)
+            task.add_done_callback(adopting.discard)
+            accepted += 1
+            if accepted % _ACCEPTED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # sock_accept need not give way
+    finally:
+        for task in adopting:
+            task.cancel()
+
+
+async def _adopt(connection: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
+    except OSError:
+        connection.close()  # it has gone already
+
+
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -77,7 +123,7 @@ def _listener(host: str, port: int) -> socket.socket:
             # For a restart while old connections are in TIME_WAIT; it never lets two listen on one port here.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(1024)
+        listener.listen(_WAITING_IN_KERNEL)
         listener.setblocking(False)
     except BaseException:
         listener.close()

@@ -8,7 +8,7 @@ client sends stops the daemon. Everything runs in the thread of the event loop t
 from __future__ import annotations
 
 import asyncio
-import sys
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from loguru import logger
 
 from daemon.ipc_admission import Admission, Rank
 from daemon.ipc_broadcast import DEFAULT_INTERVALS, Broadcaster
-from daemon.ipc_listener import Listening, bind_loopback, loopback_address
+from daemon.ipc_listener import Listening, accept_for_ever, bind_loopback, loopback_address
 from daemon.ipc_sessions import (
     AlertKind,
     CallBucket,
@@ -108,7 +108,8 @@ class IpcServer:
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._alerted_at: dict[AlertKind, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
 
     # ---- life
 
@@ -125,13 +126,11 @@ class IpcServer:
             share=self.limits.turn_share,
             calls_in_flight=self.limits.calls_in_flight,
         )
-        listener, note = bind_loopback(self._host, self._port)
-        self._server = await self._loop.create_server(self._new_session, sock=listener, backlog=_ACCEPTED_AT_ONCE)
-        if sys.platform != "win32":
-            # asyncio takes one number for two things: how many connections it accepts before it looks at anything else,
-            # and how many the kernel keeps waiting. The first must be small, the second large.
-            listener.listen(_WAITING_IN_KERNEL)
-        host, port = listener.getsockname()[:2]
+        self._listener, note = bind_loopback(self._host, self._port)
+        host, port = self._listener.getsockname()[:2]
+        self._accepting = self._loop.create_task(
+            accept_for_ever(self._listener, self._new_session, self._accept_failed), name="ipc accept"
+        )
         self._sweep_timer = self._loop.call_later(self.limits.sweep_seconds, self._sweep)
         if note is not None:
             self._alert("port_taken", "warning", note)
@@ -140,8 +139,11 @@ class IpcServer:
 
     async def stop(self, grace: float = 2.0) -> None:
         """Takes no more connections, lets running calls end for `grace` seconds, then closes everything."""
-        if self._server is not None:
-            self._server.close()
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+        if self._listener is not None:
+            self._listener.close()
         current = asyncio.current_task()
         running = [task for task in self._calls if task is not current]
         if running:
@@ -204,6 +206,14 @@ class IpcServer:
         self._alert("event_dropped", "warning", f"An event of the topic {topic} could not be sent: {error}.")
 
     # ---- connections in and out (called by Session)
+
+    def _accept_failed(self, error: OSError, in_a_row: int) -> None:
+        logger.debug("A connection could not be accepted: {}.", error)
+        if in_a_row == _FAILURES_TO_ALERT:
+            text = (
+                f"The socket can't accept connections ({error.strerror or error}); accounts are protected all the same."
+            )
+            self._alert("accept_failed", "warning", text)
 
     def _new_session(self) -> Session:
         self._numbers += 1
@@ -488,8 +498,7 @@ class IpcServer:
             logger.opt(exception=error).error("An alert of the socket could not be handed on.")
 
 
-_ACCEPTED_AT_ONCE = 16
-_WAITING_IN_KERNEL = 1024
+_FAILURES_TO_ALERT = 10
 _BUILT_IN = frozenset({"unsubscribe", "auth_begin", "auth_finish", "auth_second_factor", "auth_end"})
 
 

@@ -90,6 +90,7 @@ def second_factor_needed() -> RpcError:
 
 type AlertKind = Literal[
     "port_taken",
+    "accept_failed",
     "admin_logged_in",
     "admin_login_failed",
     "admin_login_paused",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import socket
+import struct
 from typing import Any
 
 import pytest
@@ -442,7 +445,7 @@ async def test_port_when_free_is_the_one_that_was_wanted() -> None:
         assert (at.host, at.port, at.note) == ("127.0.0.1", free, None)
 
 
-@pytest.mark.parametrize("number", [10013, 10048, 13, 98])
+@pytest.mark.parametrize("number", [10013, 10048, errno.EACCES, errno.EADDRINUSE])
 def test_port_when_windows_or_linux_refuses_it_is_replaced(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     bind = socket.socket.bind
     tried: list[int] = []
@@ -459,6 +462,40 @@ def test_port_when_windows_or_linux_refuses_it_is_replaced(number: int, monkeypa
     listener.close()
     assert tried == [5555, 0]
     assert note is not None
+
+
+async def test_accept_when_it_fails_again_and_again_goes_on_and_is_alerted_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    accept, failures = loop.sock_accept, 0
+
+    async def failing(listener: socket.socket) -> tuple[socket.socket, Any]:
+        # As on Windows when somebody connects and resets at once, or when there are no handles left.
+        nonlocal failures
+        if failures < 12:
+            failures += 1
+            raise OSError(64, "The specified network name is no longer available")
+        return await accept(listener)
+
+    monkeypatch.setattr(loop, "sock_accept", failing)
+    daemon = Daemon()
+    async with serving(daemon) as (_, at):
+        client = await Lines.open(at)
+        assert "result" in await client.ask("get_status")
+        assert failures == 12
+        assert daemon.alert_kinds() == ["accept_failed"]
+
+
+async def test_connections_when_reset_before_they_are_accepted_do_no_harm() -> None:
+    async with serving(Daemon()) as (server, at):
+        for _ in range(50):
+            one = socket.create_connection((at.host, at.port))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if os.name == "nt" else "ii", 1, 0))
+            one.close()
+        client = await Lines.open(at)
+        assert "result" in await client.ask("get_status")
+        await eventually(lambda: server.connections == 1)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.com", "", "127.0.0.1.example.com"])
