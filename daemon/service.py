@@ -29,9 +29,10 @@ from daemon.announcer import Announcer
 from daemon.api import Api
 from daemon.audit import AuditLog
 from daemon.broker import Answer
-from daemon.clock import TrustedClock
+from daemon.clock import TrustedClock, wall_us
 from daemon.config_errors import ConfigErrors
 from daemon.config_loader import home_warnings, write_templates
+from daemon.config_state_store import FileStateStore
 from daemon.config_writing import write_atomically
 from daemon.configuration import ConfigurationService
 from daemon.core.decisions import Action
@@ -48,7 +49,6 @@ from daemon.holdings import EngineHoldings
 from daemon.instance_lock import InstanceLock, TakenError
 from daemon.ipc_server import IpcServer
 from daemon.journal import Journal
-from daemon.config_state_store import FileStateStore
 from daemon.protection import Configuration
 from daemon.schedule import Schedule
 from daemon.store import Store, StoreError
@@ -76,7 +76,11 @@ class StartError(Exception):
 
 @dataclass(slots=True)
 class Options:
-    """How to run. `require_loopback`: refuse gateways that are not on this machine (demo, tests)."""
+    """How to run.
+
+    `require_loopback`: refuse gateways that are not on this machine (demo, tests). `wall_clock`: the machine's clock,
+    microseconds UTC; the daemon only compares it with the broker's.
+    """
 
     home: Home
     require_loopback: bool = False
@@ -85,6 +89,7 @@ class Options:
     confirm_clock_seconds: float = 30.0
     journal: bool = True
     watchdog: bool = True
+    wall_clock: Callable[[], int] = wall_us
 
 
 def program_version() -> str:
@@ -191,7 +196,9 @@ class Service:
     def _start_clock(self) -> None:
         kept = self.saved.daemon.get(CLOCK_KEY)
         high_water = kept if isinstance(kept, int) else None
-        self.clock = TrustedClock(high_water=high_water, confirm_seconds=self.options.confirm_clock_seconds)
+        self.clock = TrustedClock(
+            wall=self.options.wall_clock, high_water=high_water, confirm_seconds=self.options.confirm_clock_seconds
+        )
         self.started_at = self.clock.now()
 
     def _load_configuration(self) -> ConfigurationService:
