@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from daemon.core import obligations
+from daemon.core import leftovers, obligations
 from daemon.core.decisions import (
+    Action,
     Alert,
     DayChanged,
     Decision,
@@ -43,7 +44,7 @@ from daemon.core.events import (
 from daemon.core.judging import Judge
 from daemon.core.ledger import Ledger
 from daemon.core.local_time import TradingDays
-from daemon.core.lockouts import held_baseline, shrink_baseline
+from daemon.core.lockouts import grow, held_baseline, shrink_baseline
 from daemon.core.quote_watch import QuoteWatch
 from daemon.core.rule import (
     Gauge,
@@ -124,11 +125,13 @@ class Engine:
         memories: Mapping[tuple[int, str], Mapping[str, object]] | None = None,
         trades: Iterable[tuple[int, TradeRecord]] = (),
         contracts: Iterable[ContractSeen] = (),
+        actions: Iterable[Action] = (),
     ) -> None:
         """Take over what the store kept. Active lockouts bind at once; ended ones only keep their breach from locking
         twice.
 
-        Positions and orders are not restored: they are the gateway's, and are read.
+        Positions and orders are not restored: they are the gateway's, and are read. `actions` are those whose end was
+        never seen: each is settled, or taken up again, once the positions or orders have been read; see `leftovers`.
         """
         self.now = max(self.now, now)
         self.view.now = self.now
@@ -146,9 +149,12 @@ class Engine:
             account.memory[key] = dict(values)
         for account_id, trade in trades:
             self.account(account_id).ledger.add(trade)
+        for action in actions:
+            self._next_action_id = max(self._next_action_id, action.id + 1)
+            self.account(action.account_id).leftovers.append(action)
         for account in self.accounts.values():
             self._judge.recall_warnings(account)
-            self._schedule(account)
+            self._schedule(account, [])
 
     def account(self, account_id: int) -> AccountState:
         """The account's state, made when it is first heard of."""
@@ -199,7 +205,7 @@ class Engine:
                 self._conclude(account, out, bands=together)
                 position = account.positions.get(contract_id)
                 if position is not None and not together:
-                    self._quotes.put(account, position, quoting, self.view)
+                    self._quotes.put(account, position, quoting, self.view, out)
         return out
 
     def _on_position(self, event: PositionUpdate, out: list[Decision]) -> None:
@@ -210,23 +216,30 @@ class Engine:
     def _on_order(self, event: OrderUpdate, out: list[Decision]) -> None:
         account = self.account(event.account_id)
         account.apply_order(event.order, self.now)
+        self._grow(account, out)
         self._touched(account, (Trigger.ORDERS,), out, bands=False)
 
     def _on_trade(self, event: TradeUpdate, out: list[Decision]) -> None:
         account = self.account(event.account_id)
         account.apply_trade(event.trade, self.now)
+        self._grow(account, out)
         self._touched(account, (Trigger.TRADES,), out)
 
     def _on_positions(self, event: PositionsSnapshot, out: list[Decision]) -> None:
         account = self.account(event.account_id)
         first = not account.positions_read_at
         account.apply_positions(event)
+        if account.leftovers:
+            config = self.config.rules_for(event.account_id)
+            leftovers.settle_positions(account, config, self.now, out)
         self._touched(account, ALL_TRIGGERS if first else (Trigger.POSITIONS,), out)
 
     def _on_orders(self, event: OrdersSnapshot, out: list[Decision]) -> None:
         account = self.account(event.account_id)
         first = not account.orders_read_at
         account.apply_orders(event)
+        if account.leftovers:
+            leftovers.settle_orders(account, self.now, out)
         self._touched(account, ALL_TRIGGERS if first else (Trigger.ORDERS,), out, bands=False)
 
     def _on_trades(self, event: TradesSnapshot, out: list[Decision]) -> None:
@@ -238,6 +251,8 @@ class Engine:
     def _on_account(self, event: AccountUpdate, out: list[Decision]) -> None:
         account = self.account(event.account_id)
         account.apply_account(event)
+        if event.can_trade and account.locks:
+            self._judge.release(account, LockoutKind.API, out)
         self._touched(account, (Trigger.ACCOUNT,), out)
 
     def _on_listed(self, event: AccountListed, out: list[Decision]) -> None:
@@ -351,6 +366,13 @@ class Engine:
 
     # ---- judging
 
+    def _grow(self, account: AccountState, out: list[Decision]) -> None:
+        for lockout_id, growth in list(account.growths.items()):
+            if growth.until < self.now:
+                del account.growths[lockout_id]
+            elif grow(account.locks[lockout_id], growth, account):
+                out.append(LockChanged(account.locks[lockout_id]))
+
     def _set_rules(self, account: AccountState) -> None:
         rules_config = self.config.rules_for(account.account_id)
         hours = rules_config.session_block_outside
@@ -388,11 +410,11 @@ class Engine:
                 out.append(Remember(account.account_id, key, dict(account.memory.get(key, {}))))
             account.unsaved_memory.clear()
         if bands:
-            self._quotes.set(account, self._judge.on(account.account_id, Trigger.QUOTES), self.view)
-        self._schedule(account)
+            self._quotes.set(account, self._judge.on(account.account_id, Trigger.QUOTES), self.view, out)
+        self._schedule(account, out)
 
-    def _schedule(self, account: AccountState) -> None:
-        self._timetable.schedule(account, self._judge.on(account.account_id, Trigger.TIMER), self.view)
+    def _schedule(self, account: AccountState, out: list[Decision]) -> None:
+        self._timetable.schedule(account, self._judge.on(account.account_id, Trigger.TIMER), self.view, out)
 
     def _new_action_id(self) -> int:
         self._next_action_id += 1

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.core import limit_warnings
-from daemon.core.decisions import Alert, Decision, Lock, LockChanged, Lockout, Read, Unlock, Warn
+from daemon.core import failures, limit_warnings
+from daemon.core.decisions import Decision, Lock, LockChanged, Lockout, Read, Unlock, Warn
+from daemon.core.lockouts import covers, grow, growth_of
 from daemon.core.rule import (
     WARNING_LEVELS,
     Flatten,
     LockVerdict,
     Notice,
     ReadOrders,
-    ReleaseVerdict,
     RuleState,
     Trigger,
     Verdict,
     View,
+    allowed_size,
     mask_of,
 )
 from daemon.core.rules import build_rules
 from daemon.core.state import AccountState, Latch
 from shared.config import RulesConfig
+from shared.models import LockoutKind
 
 
 class Judge:
@@ -69,22 +71,14 @@ class Judge:
             if state.needs & unread:
                 continue
             try:
-                verdicts = rule.judge(account, view)
+                state.verdicts = verdicts = rule.judge(account, view)
+                for verdict in verdicts:
+                    self._take(account, state, verdict, out)
                 percent = rule.percent(account, view)
+                if percent is not None and percent >= WARNING_LEVELS[-1]:
+                    limit_warnings.warn(account, state, percent, view, out)
             except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
-                if not state.failed:
-                    state.failed = True
-                    text = (
-                        f"{rule.rule_id} {rule.key} could not be judged for account {account.account_id};"
-                        " all other rules go on."
-                    )
-                    out.append(Alert(view.now, account.account_id, text, f"{type(error).__name__}: {error}"))
-                continue
-            state.verdicts = verdicts
-            for verdict in verdicts:
-                self._take(account, state, verdict, out)
-            if percent is not None and percent >= WARNING_LEVELS[-1]:
-                limit_warnings.warn(account, state, percent, view, out)
+                failures.report(account, state, error, view.now, out)
 
     def recall_warnings(self, account: AccountState) -> None:
         """Take the warnings given today from the account's memory, so that none is given twice."""
@@ -105,10 +99,6 @@ class Judge:
             if position is not None and verdict.contract_id not in account.latches:
                 direction = 1 if position.size > 0 else -1
                 account.latches[verdict.contract_id] = Latch(rule_id, verdict.reason, direction, verdict.cancel_orders)
-        elif isinstance(verdict, ReleaseVerdict):
-            for lockout in list(account.locks.values()):
-                if lockout.rule_id == rule_id and lockout.expires_at is None:
-                    self._unlock(account, lockout, "condition", out)
         elif isinstance(verdict, ReadOrders):
             out.append(Read(account.account_id))
         elif isinstance(verdict, Notice):
@@ -151,11 +141,30 @@ class Judge:
             locked_at=verdict.at if verdict.at is not None else now,
             expires_at=verdict.expires_at,
             cause=verdict.cause,
-            baseline=dict(verdict.baseline or {}),
+            baseline=self._baseline(account, verdict),
         )
         self.next_lockout_id += 1
         account.locks[lockout.id] = lockout
+        if verdict.order_id is not None:
+            growth = growth_of(account, verdict.order_id, now)
+            if growth is not None:
+                account.growths[lockout.id] = growth
+                grow(lockout, growth, account)
         out.append(Lock(lockout))
+
+    def _baseline(self, account: AccountState, verdict: LockVerdict) -> dict[str, int]:
+        """What may stay; never more than another cooldown lets stay, which it would outlast."""
+        kept = dict(verdict.baseline or {})
+        for contract_id in list(kept):
+            for lockout in account.locks.values():
+                if covers(lockout, contract_id, self.view.market):
+                    kept[contract_id] = allowed_size(lockout, contract_id, kept[contract_id])
+        return {contract_id: size for contract_id, size in kept.items() if size}
+
+    def release(self, account: AccountState, kind: LockoutKind, out: list[Decision]) -> None:
+        """The condition of the lockouts of a kind has ended."""
+        for lockout in [held for held in account.locks.values() if held.kind == kind]:
+            self._unlock(account, lockout, "condition", out)
 
     def expire(self, account: AccountState, out: list[Decision]) -> bool:
         """End the lockouts whose time, or whose clearing by an admin, has come. Returns whether one ended."""
@@ -171,5 +180,6 @@ class Judge:
 
     def _unlock(self, account: AccountState, lockout: Lockout, by: str, out: list[Decision]) -> None:
         del account.locks[lockout.id]
+        account.growths.pop(lockout.id, None)
         lockout.cleared_at, lockout.cleared_by = self.view.now, by
         out.append(Unlock(lockout))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 
-from daemon.core.events import TradeRecord
+from daemon.core.events import TradeRecord, signed
 from daemon.core.units import SECOND_US
 
 WINDOW_US = 3600 * SECOND_US
@@ -34,12 +34,14 @@ class ClosingOrder:
 
 @dataclass(slots=True)
 class Entry:
-    """An order with at least one opening fill; `at` is the time of its first."""
+    """An order with at least one opening fill; `at` is the time of its first, `size` the contracts opened by it."""
 
     order_id: int
     contract_id: str
     at: int
+    direction: int
     fills: int = 0
+    size: int = 0
 
 
 @dataclass(slots=True)
@@ -137,10 +139,12 @@ class Ledger:
             self._peaks_known = True
         return self._peak_net if net else self._peak_gross
 
-    def losing_streak(self, *, net: bool) -> list[ClosingOrder]:
-        """The closing orders since the last one that did not lose, latest first."""
-        streak = []
+    def losing_streak(self, *, net: bool, at_most: int | None = None) -> list[ClosingOrder]:
+        """The closing orders since the last one that did not lose, latest first; no more than `at_most` of them."""
+        streak: list[ClosingOrder] = []
         for closing in reversed(self.closings.values()):
+            if len(streak) == at_most:
+                break
             if closing.fills <= 0:
                 continue
             if (closing.net if net else closing.gross) >= 0:
@@ -219,8 +223,11 @@ class Ledger:
     def _count_entry(self, trade: TradeRecord, sign: int) -> None:
         entry = self.entries.get(trade.order_id)
         if entry is None:
-            entry = self.entries[trade.order_id] = Entry(trade.order_id, trade.contract_id, trade.created_at)
+            entry = self.entries[trade.order_id] = Entry(
+                trade.order_id, trade.contract_id, trade.created_at, signed(trade.side, 1)
+            )
         entry.fills += sign
+        entry.size += sign * trade.size
         if sign > 0 and entry.fills == 1:
             entry.at = trade.created_at
             self._insert_entry(entry)

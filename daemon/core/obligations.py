@@ -34,7 +34,7 @@ class Demand:
 def demands(account: AccountState, market: Market, rules: Iterable[RuleState], now: int) -> dict[str | int, Demand]:
     """Everything that must be done for an account now."""
     found: dict[str | int, Demand] = {}
-    closing = closing_now(account) if account.locks else frozenset()
+    closing = closing_now(account) if account.locks else None
     for lockout in account.locks.values():
         for position in account.positions.values():
             if covers(lockout, position.contract_id, market):
@@ -43,7 +43,7 @@ def demands(account: AccountState, market: Market, rules: Iterable[RuleState], n
         for order in account.orders.values():
             if order.order_id in found or not covers(lockout, order.contract_id, market):
                 continue
-            if order.order_id in closing:
+            if closing is not None and order.order_id in closing:
                 continue
             held = account.size(order.contract_id) + account.unseen_fills(order.contract_id, now)
             if opens_or_increases(order, allowed_size(lockout, order.contract_id, held)):
@@ -64,7 +64,8 @@ def demands(account: AccountState, market: Market, rules: Iterable[RuleState], n
             elif isinstance(verdict, LimitTotal):
                 totals.append((state.rule.rule_id, verdict))
             elif isinstance(verdict, CancelOrder):
-                if verdict.order_id in account.orders:
+                closing = closing_now(account) if closing is None else closing
+                if verdict.order_id in account.orders and verdict.order_id not in closing:
                     found[verdict.order_id] = Demand(
                         ActionKind.CANCEL_ORDER, state.rule.rule_id, verdict.reason, verdict.contract_id
                     )
@@ -93,7 +94,7 @@ def reconcile(
         if demand is not None and _same(action, demand):
             continue
         del account.obligations[key]
-        done = _done(account, action)
+        done = is_done(account, action)
         out.append(Settle(action, ActionResult.CONFIRMED if done else ActionResult.SUPERSEDED, now))
     for key, demand in wanted.items():
         if key in account.obligations:
@@ -179,7 +180,8 @@ def _same(action: Action, demand: Demand) -> bool:
     return action.kind == demand.kind and action.target == demand.keep and action.stop_price == demand.stop_price
 
 
-def _done(account: AccountState, action: Action) -> bool:
+def is_done(account: AccountState, action: Action) -> bool:
+    """Whether the account's state shows what an action was to bring about."""
     if action.order_id is not None:
         order = account.orders.get(action.order_id)
         if action.kind == ActionKind.MODIFY_ORDER:

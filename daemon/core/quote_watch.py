@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from daemon.core import failures
 from daemon.core.bands import Band, Bands
 from daemon.core.decisions import Decision, Warn
-from daemon.core.rule import RuleState, View, next_level
+from daemon.core.rule import EVERY_QUOTE, RuleState, View, next_level
 from daemon.core.state import AccountState, Position
 from daemon.core.units import SECOND_US
 
@@ -22,25 +23,32 @@ class QuoteWatch:
         self.bands = Bands()
         self.stale: set[str] = set()
 
-    def set(self, account: AccountState, quoting: Sequence[RuleState], view: View) -> None:
+    def set(self, account: AccountState, quoting: Sequence[RuleState], view: View, out: list[Decision]) -> None:
         """Find the bands of all positions of an account anew."""
         self.bands.set(
             account.account_id,
             {
-                contract_id: _band(account, position, quoting, view)
+                contract_id: _band(account, position, quoting, view, out)
                 for contract_id, position in account.positions.items()
             },
         )
 
-    def put(self, account: AccountState, position: Position, quoting: Sequence[RuleState], view: View) -> None:
+    def put(
+        self,
+        account: AccountState,
+        position: Position,
+        quoting: Sequence[RuleState],
+        view: View,
+        out: list[Decision],
+    ) -> None:
         """Find the band of one position anew."""
-        self.bands.put(account.account_id, position.contract_id, _band(account, position, quoting, view))
+        self.bands.put(account.account_id, position.contract_id, _band(account, position, quoting, view, out))
 
     def find_stale(self, accounts: dict[int, AccountState], view: View, out: list[Decision]) -> None:
         """Warn the holders of contracts whose quotes have stopped coming, once each time they stop."""
         now, market = view.now, view.market
         held = self.bands.contracts()
-        for contract_id in held:
+        for contract_id in sorted(held):
             book = market.books.get(contract_id)
             quoted_at = book.at if book is not None else 0
             opened = (accounts[holder].positions[contract_id] for holder in self.bands.holders(contract_id))
@@ -57,7 +65,9 @@ class QuoteWatch:
         self.stale &= held
 
 
-def _band(account: AccountState, position: Position, quoting: Sequence[RuleState], view: View) -> Band:
+def _band(
+    account: AccountState, position: Position, quoting: Sequence[RuleState], view: View, out: list[Decision]
+) -> Band:
     band = Band()
     contract = view.market.contracts.get(position.contract_id)
     if contract is None:
@@ -65,8 +75,9 @@ def _band(account: AccountState, position: Position, quoting: Sequence[RuleState
     for state in quoting:
         try:
             watch = state.rule.watch(account, position, view, next_level(state.warned))
-        except Exception:  # noqa: BLE001 - reported when it is judged
-            continue
+        except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one; it is shown every quote
+            failures.report(account, state, error, view.now, out)
+            watch = EVERY_QUOTE
         if watch.loss_at is not None or watch.gain_at is not None:
             band.take_in(position, contract, watch)
     return band

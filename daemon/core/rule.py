@@ -70,6 +70,7 @@ class LockVerdict:
     `cause` names the breach: the same rule and cause never lock twice, so a lockout that ended stays ended until
     something new happens. `baseline` None: nothing may be held; else the signed sizes that may stay. `at` is the time
     of the breach.
+    `order_id`: the entry that made it; what of it is filled already counts as held, also when that is told later.
     """
 
     kind: LockoutKind
@@ -79,13 +80,7 @@ class LockVerdict:
     symbol: str | None = None
     baseline: dict[str, int] | None = None
     at: int | None = None
-
-
-@dataclass(slots=True)
-class ReleaseVerdict:
-    """The condition of the rule's own lockouts without an end has ended."""
-
-    reason: str
+    order_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -151,7 +146,7 @@ class Notice:
     contract_id: str | None = None
 
 
-Verdict = LockVerdict | ReleaseVerdict | Flatten | Reduce | LimitTotal | CancelOrder | MoveStop | ReadOrders | Notice
+Verdict = LockVerdict | Flatten | Reduce | LimitTotal | CancelOrder | MoveStop | ReadOrders | Notice
 
 
 @dataclass(slots=True)
@@ -177,6 +172,7 @@ class Watch:
 
 
 NO_WATCH = Watch()
+EVERY_QUOTE = Watch(loss_at=1 << 60)
 NOTHING: Sequence[Verdict] = ()
 
 

@@ -73,6 +73,46 @@ class Latch:
 
 
 @dataclass(slots=True)
+class Growth:
+    """The entry that made a cooldown: what of it is filled counts as held, however late its fills are told.
+
+    `counted`: contracts of it that the cooldown's baseline holds. `until`: later fills are further exposure.
+    """
+
+    order_id: int
+    contract_id: str
+    direction: int
+    counted: int
+    until: int
+
+
+@dataclass(slots=True)
+class _Unmatched:
+    """Signed sizes that only fills, or only position updates, have told of so far. `at`: time of the last of them."""
+
+    fills: int = 0
+    updates: int = 0
+    at: int = 0
+
+    def add_fill(self, size: int) -> None:
+        common = _common(size, self.updates)
+        self.updates -= common
+        self.fills += size - common
+
+    def add_update(self, change: int) -> None:
+        common = _common(change, self.fills)
+        self.fills -= common
+        self.updates += change - common
+
+
+def _common(one: int, other: int) -> int:
+    """What two signed sizes share: 0 when they are of different signs."""
+    if one * other <= 0:
+        return 0
+    return min(one, other) if one > 0 else max(one, other)
+
+
+@dataclass(slots=True)
 class Market:
     """Contracts and prices, the same for all accounts."""
 
@@ -114,12 +154,11 @@ class Market:
                 book.bid, book.ask = bid, ask
         elif bid > 0:
             book.bid = bid
-            if book.ask < bid:
-                book.ask = 0
+            if 0 < book.ask < bid:
+                book.ask = bid  # the offer cannot be below it; a price that is too good is kept for nobody
         elif ask > 0:
             book.ask = ask
-            if book.bid > ask:
-                book.bid = 0
+            book.bid = min(book.bid, ask)
         if quote.last > 0:
             book.last = quote.last
         if bid > 0 or ask > 0 or quote.last > 0:
@@ -195,7 +234,10 @@ class AccountState:
     _position_reads: dict[str, int] = field(default_factory=dict)
     _order_events: dict[int, int] = field(default_factory=dict)
     _ended_orders: dict[int, int] = field(default_factory=dict)
-    _unseen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    leftovers: list[Action] = field(default_factory=list)
+    growths: dict[int, Growth] = field(default_factory=dict)
+    filled: dict[int, int] = field(default_factory=dict)
+    _unmatched: dict[str, _Unmatched] = field(default_factory=dict)
     _sequence: int = 0
 
     @property
@@ -217,12 +259,27 @@ class AccountState:
         return self._position_reads.get(contract_id, 0)
 
     def unseen_fills(self, contract_id: str, now: int) -> int:
-        """Signed size traded but not yet in a position update (or, negative of it, the other way round).
+        """Signed size traded but not yet in a position update.
 
         Fills and position updates of one trade come as separate messages in either order, within `SETTLING_US`.
         """
-        size, at = self._unseen.get(contract_id, (0, 0))
-        return size if now - at <= SETTLING_US else 0
+        known = self._unmatched.get(contract_id)
+        return known.fills if known is not None and now - known.at <= SETTLING_US else 0
+
+    def unexplained_update(self, contract_id: str, now: int) -> int:
+        """Signed change of the position that no fill has explained yet."""
+        known = self._unmatched.get(contract_id)
+        return known.updates if known is not None and now - known.at <= SETTLING_US else 0
+
+    def settled(self, contract_id: str, now: int) -> bool:
+        """Whether the size of a position can be relied on: fills explain it, or a read has shown it.
+
+        A pushed size that no fill explains may be an old message come twice.
+        """
+        known = self._unmatched.get(contract_id)
+        if known is None or (known.fills and now - known.at <= SETTLING_US):
+            return known is None
+        return not known.updates or self.position_read_at(contract_id) > 0
 
     def remember(self, key: str, values: dict[str, object]) -> None:
         """Keep a rule's own figures of this account; stored with it, restored at start. JSON-able values."""
@@ -232,7 +289,7 @@ class AccountState:
 
     def contracts_with_unseen_fills(self) -> list[str]:
         """Contracts in which fills and position updates have lately not matched."""
-        return [contract_id for contract_id, (size, _) in self._unseen.items() if size]
+        return [contract_id for contract_id, known in self._unmatched.items() if known.fills]
 
     def apply_account(self, event: AccountUpdate) -> None:
         """Take an account message in."""
@@ -254,6 +311,8 @@ class AccountState:
     def apply_positions(self, event: PositionsSnapshot) -> None:
         """Take a read of all positions in; a contract whose own event is newer than the read keeps its value."""
         started = event.started_at
+        if started < self.positions_read_at:
+            return  # a newer read is known
         found = {record.contract_id: record for record in event.positions}
         for contract_id in [*found, *(held for held in self.positions if held not in found)]:
             if self._position_events.get(contract_id, -1) >= started:
@@ -276,6 +335,8 @@ class AccountState:
     def apply_orders(self, event: OrdersSnapshot) -> None:
         """Take a read of all working orders in; an order whose own event is newer keeps the event's value."""
         started = event.started_at
+        if started < self.orders_read_at:
+            return  # a newer read is known
         found = {order.order_id: order for order in event.orders}
         for order_id in [held for held in self.orders if held not in found]:
             if self._order_events.get(order_id, -1) < started:
@@ -288,6 +349,9 @@ class AccountState:
         if self._ended_orders:
             horizon = event.at - TOMBSTONE_US
             self._ended_orders = {key: at for key, at in self._ended_orders.items() if at >= horizon}
+            self.filled = {
+                key: size for key, size in self.filled.items() if key in self.orders or key in self._ended_orders
+            }
 
     def apply_trade(self, trade: TradeRecord, at: int) -> bool:
         """Take a pushed trade in. Returns whether the day's figures changed."""
@@ -295,7 +359,7 @@ class AccountState:
         fresh = trade.trade_id not in self.ledger.trades and trade.trade_id not in self.ledger.history
         changed = self.ledger.add(trade)
         if fresh and not trade.voided:
-            self._note_unseen(trade.contract_id, signed(trade.side, trade.size), at)
+            self._unmatched_now(trade.contract_id, at).add_fill(signed(trade.side, trade.size))
         return changed
 
     def apply_trades(self, event: TradesSnapshot) -> bool:
@@ -316,9 +380,9 @@ class AccountState:
         before = known.size if known is not None else 0
         if size != before:
             if read_at:
-                self._unseen.pop(contract_id, None)
+                self._unmatched.pop(contract_id, None)
             else:
-                self._note_unseen(contract_id, before - size, at)
+                self._unmatched_now(contract_id, at).add_update(size - before)
         if size == 0:
             self.positions.pop(contract_id, None)
             self.latches.pop(contract_id, None)
@@ -354,6 +418,8 @@ class AccountState:
             known.increase_sequence = self._sequence
 
     def _set_order(self, order: OrderRecord, at: int) -> None:
+        if order.fill_volume > self.filled.get(order.order_id, 0):
+            self.filled[order.order_id] = order.fill_volume
         if not order.working:
             self.orders.pop(order.order_id, None)
             self._ended_orders[order.order_id] = at
@@ -362,8 +428,9 @@ class AccountState:
         elif order.order_id not in self._ended_orders:
             self.orders[order.order_id] = order
 
-    def _note_unseen(self, contract_id: str, change: int, at: int) -> None:
-        size, since = self._unseen.get(contract_id, (0, at))
-        if at - since > SETTLING_US:
-            size = 0
-        self._unseen[contract_id] = (size + change, at)
+    def _unmatched_now(self, contract_id: str, at: int) -> _Unmatched:
+        known = self._unmatched.get(contract_id)
+        if known is None or at - known.at > SETTLING_US:
+            known = self._unmatched[contract_id] = _Unmatched()
+        known.at = at
+        return known

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from daemon.core import failures
+from daemon.core.decisions import Decision
 from daemon.core.rule import RuleState, View
 from daemon.core.state import AccountState
+from daemon.core.units import SECOND_US
 
 
 class Timetable:
@@ -26,12 +29,16 @@ class Timetable:
         """Whether an account's time has come."""
         return self._of[account_id] <= now
 
+    def postpone(self, account_id: int, at: int) -> None:
+        """An account could not be looked at: it is due again at a time."""
+        self._of[account_id] = at
+
     def settle(self, day_end: int) -> None:
         """All that was due has been worked off: `due` becomes the earliest again."""
         self.due = min(self._of.values(), default=day_end)
 
-    def schedule(self, account: AccountState, timers: Iterable[RuleState], view: View) -> None:
-        """Find an account's next time anew."""
+    def schedule(self, account: AccountState, timers: Iterable[RuleState], view: View, out: list[Decision]) -> None:
+        """Find an account's next time anew. A rule that cannot say its own is judged every second."""
         due = account.ledger.day_end
         for lockout in account.locks.values():
             if lockout.expires_at is not None:
@@ -41,8 +48,9 @@ class Timetable:
         for state in timers:
             try:
                 at = state.rule.next_due(account, view)
-            except Exception:  # noqa: BLE001 - reported when it is judged
-                continue
+            except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
+                failures.report(account, state, error, view.now, out)
+                at = view.now + SECOND_US
             if at is not None:
                 due = min(due, max(at, view.now + 1))
         self._of[account.account_id] = due

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.core.rule import NOTHING, Gauge, LockVerdict, ReleaseVerdict, Rule, Trigger, Verdict, View
+from daemon.core.rule import NOTHING, Gauge, LockVerdict, Rule, Trigger, Verdict, View
 from daemon.core.state import AccountState
 from shared.config import AuthLossGuard
 from shared.models import LockoutKind
 
 
 class AuthLossGuardRule(Rule):
-    """Breached while canTrade is false; ends when it is true again."""
+    """Breached while canTrade is false. The engine ends the lockout when it is true, though the rule be off."""
 
     rule_id = "RULE-010"
     key = "auth_loss_guard"
@@ -21,12 +21,9 @@ class AuthLossGuardRule(Rule):
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
-        held = any(lockout.rule_id == self.rule_id for lockout in account.locks.values())
-        if not account.known:
+        if account.can_trade or not account.known:
             return NOTHING
-        if account.can_trade:
-            return [ReleaseVerdict("The gateway allows trading again.")] if held else NOTHING
-        if held:
+        if any(lockout.rule_id == self.rule_id for lockout in account.locks.values()):
             return NOTHING
         reason = "The gateway does not allow this account to trade; everything is closed until it does."
         return [LockVerdict(LockoutKind.API, f"since {view.now}", reason, None)]

@@ -31,14 +31,14 @@ class ConsecutiveLossesRule(Rule):
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
-        streak = account.ledger.losing_streak(net=view.net)
+        streak = account.ledger.losing_streak(net=view.net, at_most=self.config.limit)
         if len(streak) < self.config.limit:
             return NOTHING
         last = streak[0]
         started = view.now if view.now - last.last_at <= FRESH_US else last.last_at
         until = started + self.config.cooldown_duration * SECOND_US
         reason = (
-            f"{len(streak)} losing exits in a row reached the limit of {self.config.limit}; no new exposure for"
+            f"{self.config.limit} losing exits in a row reached the limit; no new exposure for"
             f" {duration_text(self.config.cooldown_duration)}, until {view.until_text(until)}."
         )
         cause = f"order {last.order_id}"
@@ -47,7 +47,8 @@ class ConsecutiveLossesRule(Rule):
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit used."""
-        return percent_of(len(account.ledger.losing_streak(net=view.net)), self.config.limit)
+        streak = account.ledger.losing_streak(net=view.net, at_most=self.config.limit)
+        return percent_of(len(streak), self.config.limit)
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Losing exits in a row."""

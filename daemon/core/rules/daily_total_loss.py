@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daemon.core.rule import (
+    EVERY_QUOTE,
     NO_WATCH,
     NOTHING,
     Gauge,
@@ -62,13 +63,13 @@ class DailyTotalLossRule(Rule):
         """Each position may lose its equal part of what is left before the total is looked at again."""
         unrealized = view.market.unrealized(position)
         if unrealized is None:
-            # Its first price must be seen.
-            return Watch(loss_at=1 << 60)
+            return EVERY_QUOTE  # its first price must be seen
         amount, scale = self._total(account, view)
         slack = amount // scale - share_of(self._limit, level)
         if slack <= 0:
             return NO_WATCH if level == 100 else self.watch(account, position, view, 100)
-        return Watch(loss_at=unrealized - slack // len(account.positions))
+        # One micro-dollar less: each position's P&L was rounded down.
+        return Watch(loss_at=unrealized - max(0, slack // len(account.positions) - 1))
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit used."""

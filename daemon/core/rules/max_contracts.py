@@ -35,8 +35,8 @@ class MaxContractsRule(Rule):
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit; a full limit is not yet a breach."""
-        count = self._count(account)
-        return min(99, percent_of(count, self.config.limit)) if count else 0
+        count, limit = self._count(account), self.config.limit
+        return min(99, percent_of(count, limit)) if 0 < count <= limit else 100 * (count > limit)
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Contracts held of contracts allowed."""

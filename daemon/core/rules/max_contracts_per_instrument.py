@@ -19,10 +19,9 @@ class MaxContractsPerInstrumentRule(Rule):
     config: MaxContractsPerInstrument
 
     def _limit(self, contract_id: str, market: Market) -> int | None:
-        for name in market.names(contract_id):
-            if name in self.config.limits:
-                return self.config.limits[name]
-        return self.config.unknown_limit
+        """The least of the limits under any name of the contract."""
+        named = [self.config.limits[name] for name in market.names(contract_id) if name in self.config.limits]
+        return min(named) if named else self.config.unknown_limit
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
@@ -73,7 +72,10 @@ class MaxContractsPerInstrumentRule(Rule):
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit, in the symbol nearest to its own; a full limit is not yet a breach."""
         worst = self._worst(account, view)
-        return None if worst is None else min(99, percent_of(worst[0], worst[1]))
+        if worst is None:
+            return None
+        held, limit, _ = worst
+        return 100 if held > limit else min(99, percent_of(held, limit))
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Contracts held and allowed in the symbol nearest to its limit."""

@@ -86,6 +86,7 @@ class TradeFrequencyLimitRule(Rule):
             until,
             baseline=held_baseline(account, view.now),
             at=started,
+            order_id=order_id,
         )
 
     def _worst(self, account: AccountState, view: View) -> tuple[int, int, str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.core.events import Contract, OrderRecord, signed
-from daemon.core.rule import NO_WATCH, NOTHING, Gauge, MoveStop, Rule, Trigger, Verdict, View, Watch
+from daemon.core.rule import EVERY_QUOTE, NO_WATCH, NOTHING, Gauge, MoveStop, Rule, Trigger, Verdict, View, Watch
 from daemon.core.state import AccountState, Position
 from daemon.core.units import SECOND_US, nanos_to_price
 from shared.config import TradeManagement
@@ -61,9 +61,9 @@ class TradeManagementRule(Rule):
             stops = self._stops(account, position)
             if not stops:
                 continue
-            target = self._target(position, contract, followed, price)
-            if target is None:
-                continue
+            target = self._target(position, contract, followed)
+            if target is None or (price - target) * position.size <= 0:
+                continue  # nothing reached yet, or the market is beyond where the stop belongs
             verdicts += self._moves(account, position, stops, followed, target, view)
         return verdicts
 
@@ -86,7 +86,7 @@ class TradeManagementRule(Rule):
             and signed(order.side, 1) * position.size < 0
         ]
 
-    def _target(self, position: Position, contract: Contract, followed: _Followed, price: int) -> int | None:
+    def _target(self, position: Position, contract: Contract, followed: _Followed) -> int | None:
         """Where the stop belongs, in nanos on the tick grid; None while nothing has been reached."""
         tick = contract.tick_size
         direction = 1 if position.size > 0 else -1
@@ -99,10 +99,8 @@ class TradeManagementRule(Rule):
         if not candidates:
             return None
         if direction > 0:
-            target = -(-max(candidates) // tick) * tick  # rounded to the tighter tick
-            return target if target < price else None
-        target = min(candidates) // tick * tick
-        return target if target > price else None
+            return -(-max(candidates) // tick) * tick  # rounded to the tighter tick
+        return min(candidates) // tick * tick
 
     @staticmethod
     def _moves(  # noqa: PLR0917
@@ -145,8 +143,10 @@ class TradeManagementRule(Rule):
         """See `Rule.watch`."""
         contract = view.market.contracts.get(position.contract_id)
         followed = self._followed.get(position.contract_id)
-        if contract is None or followed is None or position.contract_id in account.latches:
+        if contract is None or contract.tick_size <= 0 or position.contract_id in account.latches:
             return NO_WATCH
+        if followed is None or followed.opened_at != position.opened_at:
+            return EVERY_QUOTE  # its first price must be seen
         tick_worth = contract.tick_value * abs(position.size)
         steps = []
         gained = (followed.best - position.average_price) * (1 if position.size > 0 else -1)
@@ -155,6 +155,13 @@ class TradeManagementRule(Rule):
             steps.append(self._trigger)
         if self._trail is not None:
             steps.append(max(self._trail.activation_ticks, ticks + 1))
+        target = self._target(position, contract, followed)
+        if target is not None and self._stops(account, position):
+            # Once the price is back on the right side of where a stop belongs, it can be moved there.
+            price = view.market.exit_price(position.contract_id, position.size) or 0
+            beyond = (target - position.average_price) * (1 if position.size > 0 else -1) // contract.tick_size + 1
+            if (price - target) * position.size <= 0:
+                steps.append(beyond)
         return Watch(gain_at=min(steps) * tick_worth) if steps else NO_WATCH
 
     def gauge(self, account: AccountState, view: View) -> Gauge:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daemon.core.rule import (
+    EVERY_QUOTE,
     NO_WATCH,
     NOTHING,
     Gauge,
@@ -98,7 +99,7 @@ class TrailingDrawdownRule(Rule):
             return NO_WATCH
         unrealized = view.market.unrealized(position)
         if unrealized is None:
-            return Watch(loss_at=1 << 60)
+            return EVERY_QUOTE  # its first price must be seen
         equity = self._equity(account, view)
         floor = self._floor(self._high)
         room = self._high - floor
@@ -109,8 +110,9 @@ class TrailingDrawdownRule(Rule):
         count = len(account.positions)
         gain_at = None
         if self.config.mode == "intraday":
-            gain_at = unrealized + max(0, self._high + _STEP - equity) // count
-        return Watch(loss_at=unrealized - slack // count, gain_at=gain_at)
+            gain_at = unrealized + max(0, self._high - equity) // count + 1
+        # One micro-dollar less: each position's P&L was rounded down.
+        return Watch(loss_at=unrealized - max(0, slack // count - 1), gain_at=gain_at)
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the distance from the highest to the floor that is used up."""
