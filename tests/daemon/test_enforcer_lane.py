@@ -199,6 +199,22 @@ def test_position_lane_when_the_core_holds_another_value_than_the_read_asks_agai
     assert lane.plan(agreed, 102.0 + STABLE, read(4, 102.0 + STABLE, 5)) == Reduce(3)
 
 
+def test_position_lane_when_a_late_event_agrees_with_an_older_read_but_not_with_the_last_asks_again() -> None:
+    lane = position_lane(close(2))
+    answered(lane, Reduce(3), AnswerKind.UNCERTAIN, 100.0)
+    assert isinstance(lane.plan(Sight(5, read_at=100_500_000), 100.5, read(1, 100.5, 5)), Pause)
+    assert isinstance(lane.plan(Sight(5, read_at=0), 101.5, read(2, 101.5, 2)), Pause)
+
+
+@pytest.mark.parametrize(("age", "expected"), [(RECENT - 1, Read), (RECENT + 1, Reduce)])
+def test_position_lane_when_a_slow_fill_was_seen_lately_reduces_on_a_read_alone(age: float, expected: type) -> None:
+    lane = position_lane(close(2, 1))
+    answered(lane, Reduce(3), AnswerKind.ACCEPTED, 100.0)
+    lane.remove(1, 125.0, confirmed=True)
+    lane.add(close(2, 2), 125.0 + age)
+    assert isinstance(lane.plan(Sight(5), 125.0 + age, None), expected)
+
+
 def test_position_lane_when_closing_orders_work_counts_them_as_filled() -> None:
     lane, sight = position_lane(close()), Sight(5, in_flight=2)
     assert isinstance(lane.plan(sight, 100.0, None), Read)
