@@ -8,11 +8,22 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 _WAITING_IN_KERNEL = 1024
 _ACCEPTED_AT_ONCE = 16
 _LONGEST_PAUSE = 1.0
+_THREAD_LOOKS_UP = 0.5
+_PEER_WENT = {
+    errno.ECONNABORTED,
+    errno.ECONNRESET,
+    errno.EPROTO,
+    59,  # Windows under Wine: unexpected network error
+    64,  # Windows: the network name is no longer available, that is, reset before it was accepted
+    10053,
+    10054,
+}
 _NOT_TO_BE_HAD = {
     errno.EADDRINUSE,
     errno.EACCES,
@@ -75,23 +86,36 @@ async def accept_for_ever(
     listener: socket.socket,
     protocol: Callable[[], asyncio.Protocol],
     on_failure: Callable[[OSError, int], None] = lambda error, in_a_row: None,
+    *,
+    in_thread: bool = sys.platform == "win32",
 ) -> None:
     """Accepts until it is cancelled, a few at a time. `on_failure` hears what went wrong, and how often in a row.
 
-    Not `loop.create_server`: on Windows that closes the listening socket when one accept fails (WinError 64), which any
-    neighbour can cause by connecting and resetting at once (python/cpython issue 93821).
+    Not `loop.create_server`: on Windows that closes the listening socket when one accept fails, which any neighbour can
+    cause by connecting and resetting at once (WinError 64; python/cpython issue 93821). The accept of the proactor loop
+    alone would do, but writes a traceback to the log for each of these; so there a thread of its own accepts.
     """
     loop = asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ipc accept") if in_thread else None
+    listener.settimeout(_THREAD_LOOKS_UP if in_thread else 0.0)
     adopting: set[asyncio.Task[None]] = set()
     failures = accepted = 0
     try:
         while True:
             try:
-                connection, _ = await loop.sock_accept(listener)
+                if thread is None:
+                    connection, _ = await loop.sock_accept(listener)
+                else:
+                    connection, _ = await loop.run_in_executor(thread, listener.accept)
+            except TimeoutError:
+                continue
             except OSError as error:
+                if _is_the_peers_doing(error):
+                    await asyncio.sleep(0)  # a pause would let one who resets and resets keep the others out
+                    continue
                 failures += 1
                 on_failure(error, failures)
-                await asyncio.sleep(min(_LONGEST_PAUSE, 0.01 * (failures - 1)))
+                await asyncio.sleep(min(_LONGEST_PAUSE, 0.01 * failures))
                 continue
             failures = 0
             task = loop.create_task(_adopt(connection, protocol))
@@ -103,6 +127,12 @@ async def accept_for_ever(
     finally:
         for task in adopting:
             task.cancel()
+        if thread is not None:
+            thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_the_peers_doing(error: OSError) -> bool:
+    return error.errno in _PEER_WENT or getattr(error, "winerror", None) in _PEER_WENT
 
 
 async def _adopt(connection: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
