@@ -12,6 +12,7 @@ Nothing here is kept across restarts: the core derives the obligations again and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -402,7 +403,10 @@ class Enforcer:
             self._guard(self._on_dropped, action, answer)
 
     def _throttle(self, account_id: int) -> Throttle:
-        key = account_id if self._login_of is None else self._login_of(account_id)
+        key: int | str = account_id
+        if self._login_of is not None:
+            with contextlib.suppress(LookupError):  # an account no login has (any more) stands for itself
+                key = self._login_of(account_id)
         if key not in self._throttles:
             self._throttles[key] = Throttle()
         return self._throttles[key]

@@ -281,6 +281,18 @@ def test_too_many_requests_when_one_account_of_a_login_is_told_holds_back_the_lo
     run(main)
 
 
+def test_close_when_the_login_of_an_account_is_unknown_goes_out_all_the_same() -> None:
+    async def main() -> None:
+        world = World(login_of={}.__getitem__)
+        await held(world)
+        world.core.limit(MNQ, 0)
+        await world.settled()
+        assert world.broker.net(MNQ) == 0
+        await world.end()
+
+    run(main)
+
+
 @in_world
 async def test_too_many_requests_when_a_read_is_told_holds_back_that_long(world: World) -> None:
     await held(world)

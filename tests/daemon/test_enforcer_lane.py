@@ -294,6 +294,17 @@ def test_position_lane_when_confirmed_before_the_answer_closes_a_new_position_at
     assert lane.plan(Sight(1), 103.0, None) == CloseAll()
 
 
+@pytest.mark.parametrize(("kind", "code"), [(AnswerKind.UNCERTAIN, 0), (AnswerKind.REFUSED, 6)])
+def test_position_lane_when_confirmed_but_unclear_what_was_sent_reads_before_a_new_close(
+    kind: AnswerKind, code: int
+) -> None:
+    lane = position_lane(close(0, 1))
+    answered(lane, CloseAll(), kind, 100.0, code)
+    lane.remove(1, 100.01, confirmed=True)
+    lane.add(close(0, 2), 103.0)
+    assert isinstance(lane.plan(Sight(1), 103.0, None), Read)
+
+
 def test_position_lane_when_superseded_unproven_reads_before_a_new_close() -> None:
     lane = position_lane(close(0, 1))
     answered(lane, CloseAll(), AnswerKind.ACCEPTED, 100.0)
