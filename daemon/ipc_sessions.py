@@ -46,7 +46,7 @@ class IpcLimits:
     first_line_seconds: float = 10.0
     line_seconds: float = 10.0
     stalled_seconds: float = 5.0
-    admin_idle_seconds: float = 900.0
+    admin_idle_seconds: float = 600.0
     max_unsent: int = 512 * 1024
     all_calls: CallRate = CallRate(1000.0, 500.0)
     calls: CallRate = CallRate(100.0, 20.0)

@@ -134,10 +134,12 @@ class LockAccountParams(Params):
 
 
 class SetConfigParams(Params):
-    """The whole file as YAML text, or a patch merged key by key. `dry_run` validates and diffs, and changes nothing."""
+    """The whole file as YAML text, or a patch: a mapping merged key by key (null removes a key), or a list of steps
+    `{"path": "rules.daily_realized_loss.limit" or ["logins", "trader1", "enabled"], "value": ...}`. `dry_run` validates
+    and diffs, and changes nothing."""
 
     yaml: Annotated[str, StringConstraints(max_length=512 * 1024)] | None = None
-    patch: dict[str, Any] | None = None
+    patch: dict[str, Any] | Annotated[list[dict[str, Any]], Field(max_length=5000)] | None = None
     dry_run: bool = False
     file: Literal["risk_config.yaml", "accounts.yaml", "holidays.yaml"] = "risk_config.yaml"
 
@@ -193,6 +195,69 @@ class CodeParams(Params):
     code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 
+Name = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[\w .@+-]{1,64}\z")]
+LogName = Literal["daemon", "enforcement", "api", "error", "activity", "service"]
+Level = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+class LockAccountsParams(Params):
+    """As `lock_account`, for several accounts; `account_ids` absent means all of them."""
+
+    account_ids: Annotated[list[AccountId], Field(min_length=1, max_length=1000)] | None = None
+    minutes: Annotated[int, Field(strict=True, ge=1, le=366 * 24 * 60)] | None = None
+    until: UtcTime | None = None
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if (self.minutes is None) == (self.until is None):
+            raise ValueError("give either minutes or until")
+        return self
+
+
+class AlertTargetParams(Params):
+    """`address` is an Apprise address and a secret; absent: the one that is known stays."""
+
+    name: Name
+    kinds: Annotated[list[Literal["lockout", "unlock", "enforcement", "warning", "error"]], Field(min_length=1)]
+    address: Annotated[SecretStr, Field(min_length=1, max_length=1280)] | None = None
+    enabled: bool = True
+
+
+class NameParams(Params):
+    name: Name
+
+
+class GetLogParams(Params):
+    """The last `lines` entries of a log that are at least `level` and contain `text` (in any case)."""
+
+    file: LogName = "daemon"
+    lines: Annotated[int, Field(strict=True, ge=1, le=2000)] = 300
+    level: Level | None = None
+    text: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+
+
+class RestoreBackupParams(Params):
+    """`file` as `list_backups` names it; its name says whether it holds state or configuration."""
+
+    file: Annotated[str, StringConstraints(pattern=r"^(state|config)-[0-9A-Za-z_-]{1,64}\.(db|json)\z")]
+    dry_run: bool = False
+
+
+class WhatIfParams(Params):
+    """A recorded trading day and the risk_config.yaml to try on it: its text, or a patch of the present one."""
+
+    day: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d\z")]
+    yaml: Annotated[str, StringConstraints(max_length=512 * 1024)] | None = None
+    patch: dict[str, Any] | list[dict[str, Any]] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.yaml is None) == (self.patch is None):
+            raise ValueError("give either yaml or patch")
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """`admin`: only signed requests of an admin session. `second_factor`: if one is enrolled, only after it was given
@@ -243,6 +308,21 @@ METHODS: dict[str, Method] = _table(
         Method("second_factor_enroll", NoParams, admin=True, second_factor=True),
         Method("second_factor_confirm", CodeParams, admin=True),
         Method("second_factor_disable", NoParams, admin=True, second_factor=True),
+        Method("get_second_factor", NoParams, admin=True),
+        Method("lock_accounts", LockAccountsParams, admin=True),
+        Method("get_logins", NoParams, admin=True),
+        Method("get_presets", NoParams, admin=True),
+        Method("get_service_info", NoParams, admin=True),
+        Method("get_log", GetLogParams, admin=True),
+        Method("get_alert_targets", NoParams, admin=True),
+        Method("set_alert_target", AlertTargetParams, admin=True),
+        Method("remove_alert_target", NameParams, admin=True, second_factor=True),
+        Method("test_alert_target", NameParams, admin=True),
+        Method("list_backups", NoParams, admin=True),
+        Method("restore_backup", RestoreBackupParams, admin=True),
+        Method("get_journal_days", NoParams, admin=True),
+        Method("what_if", WhatIfParams, admin=True),
+        Method("cancel_what_if", NoParams, admin=True),
     ]
 )
 
