@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import socket
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 _WAITING_IN_KERNEL = 1024
 _ACCEPTED_AT_ONCE = 16
 _LONGEST_PAUSE = 1.0
-_THREAD_LOOKS_UP = 0.5
-_PEER_WENT = {
-    errno.ECONNABORTED,
-    errno.ECONNRESET,
-    errno.EPROTO,
-    59,  # Windows under Wine: unexpected network error
-    64,  # Windows: the network name is no longer available, that is, reset before it was accepted
-    10053,
-    10054,
+_OUR_FAILURES = 10
+_RESETS = 1000
+_OURS = {
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOBUFS,
+    errno.ENOMEM,
+    errno.EBADF,
+    10024,  # Windows: no handles left
+    10038,  # Windows: not a socket any more
+    10055,  # Windows: no buffers left
 }
+"""Failures to accept that are this machine's trouble and last."""
 _NOT_TO_BE_HAD = {
     errno.EADDRINUSE,
     errno.EACCES,
@@ -85,54 +89,67 @@ def bind_loopback(host: str, port: int) -> tuple[socket.socket, str | None]:
 async def accept_for_ever(
     listener: socket.socket,
     protocol: Callable[[], asyncio.Protocol],
-    on_failure: Callable[[OSError, int], None] = lambda error, in_a_row: None,
-    *,
-    in_thread: bool = sys.platform == "win32",
+    on_failure: Callable[[OSError], None] = lambda error: None,
 ) -> None:
-    """Accepts until it is cancelled, a few at a time. `on_failure` hears what went wrong, and how often in a row.
+    """Accepts until it is cancelled, a few at a time. `on_failure` hears once when nothing can be accepted any more.
 
     Not `loop.create_server`: on Windows that closes the listening socket when one accept fails, which any neighbour can
-    cause by connecting and resetting at once (WinError 64; python/cpython issue 93821). The accept of the proactor loop
-    alone would do, but writes a traceback to the log for each of these; so there a thread of its own accepts.
+    cause by connecting and resetting at once (WinError 64; python/cpython issue 93821).
     """
     loop = asyncio.get_running_loop()
-    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ipc accept") if in_thread else None
-    listener.settimeout(_THREAD_LOOKS_UP if in_thread else 0.0)
     adopting: set[asyncio.Task[None]] = set()
     failures = accepted = 0
-    try:
-        while True:
-            try:
-                if thread is None:
+    with _quiet_proactor(loop):
+        try:
+            while True:
+                try:
                     connection, _ = await loop.sock_accept(listener)
-                else:
-                    connection, _ = await loop.run_in_executor(thread, listener.accept)
-            except TimeoutError:
-                continue
-            except OSError as error:
-                if _is_the_peers_doing(error):
-                    await asyncio.sleep(0)  # a pause would let one who resets and resets keep the others out
+                except OSError as error:
+                    failures += 1
+                    ours = error.errno in _OURS or getattr(error, "winerror", None) in _OURS
+                    if failures == (_OUR_FAILURES if ours else _RESETS):
+                        on_failure(error)
+                    # Most failures are a connection that was reset before it was accepted, under a dozen numbers: no
+                    # pause then, it would let one who resets and resets keep the others out.
+                    pause = 0.01 * failures if ours else 0.005 if failures > _RESETS else 0.0
+                    await asyncio.sleep(min(_LONGEST_PAUSE, pause))
                     continue
-                failures += 1
-                on_failure(error, failures)
-                await asyncio.sleep(min(_LONGEST_PAUSE, 0.01 * failures))
-                continue
-            failures = 0
-            task = loop.create_task(_adopt(connection, protocol))
-            adopting.add(task)
-            task.add_done_callback(adopting.discard)
-            accepted += 1
-            if accepted % _ACCEPTED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # sock_accept need not give way
+                failures = 0
+                task = loop.create_task(_adopt(connection, protocol))
+                adopting.add(task)
+                task.add_done_callback(adopting.discard)
+                accepted += 1
+                if accepted % _ACCEPTED_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # sock_accept need not give way
+        finally:
+            for task in adopting:
+                task.cancel()
+
+
+@contextlib.contextmanager
+def _quiet_proactor(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Keeps the proactor loop from logging a traceback for each failed accept, besides raising it."""
+    if sys.platform != "win32":
+        yield
+        return
+    before = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        task = context.get("future")
+        coroutine = task.get_coro() if isinstance(task, asyncio.Task) else None
+        if getattr(coroutine, "__qualname__", "").endswith("accept.<locals>.accept_coro"):
+            return
+        if before is not None:
+            before(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
     finally:
-        for task in adopting:
-            task.cancel()
-        if thread is not None:
-            thread.shutdown(wait=False, cancel_futures=True)
-
-
-def _is_the_peers_doing(error: OSError) -> bool:
-    return error.errno in _PEER_WENT or getattr(error, "winerror", None) in _PEER_WENT
+        if loop.get_exception_handler() is handle:
+            loop.set_exception_handler(before)
 
 
 async def _adopt(connection: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:

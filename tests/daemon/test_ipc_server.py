@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from daemon.ipc_listener import accept_for_ever, bind_loopback
+from daemon.ipc_listener import bind_loopback
 from daemon.ipc_server import IpcServer
 from daemon.ipc_sessions import CallRate, IpcLimits
 from shared.protocol import MAX_LINE, ErrorCode, RpcError
@@ -464,51 +464,26 @@ def test_port_when_windows_or_linux_refuses_it_is_replaced(number: int, monkeypa
     assert note is not None
 
 
-class FailingListener(socket.socket):
-    """Fails a number of times before it accepts; `fails` counts down."""
+def failing_accepts(monkeypatch: pytest.MonkeyPatch, count: int, number: int) -> None:
+    """The first `count` accepts of this loop fail."""
+    loop = asyncio.get_running_loop()
+    accept, left = loop.sock_accept, count
 
-    fails = 12
-    number = errno.EMFILE
+    async def failing(listener: socket.socket) -> tuple[socket.socket, Any]:
+        nonlocal left
+        if left:
+            left -= 1
+            raise OSError(number, "no")
+        return await accept(listener)
 
-    def accept(self) -> tuple[socket.socket, Any]:
-        if self.fails:
-            self.fails -= 1
-            raise OSError(self.number, "no")
-        return super().accept()
-
-
-@pytest.mark.parametrize("in_thread", [True, False])
-@pytest.mark.parametrize(("number", "alerts"), [(errno.EMFILE, 12), (errno.ECONNABORTED, 0), (64, 0)])
-async def test_accept_when_it_fails_again_and_again_goes_on(number: int, alerts: int, in_thread: bool) -> None:
-    failures: list[int] = []
-    listener = FailingListener()
-    listener.number = number
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()
-    made = asyncio.Event()
-
-    class Accepted(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            transport.close()
-            made.set()
-
-    def on_failure(error: OSError, in_a_row: int) -> None:
-        failures.append(in_a_row)
-
-    accepting = asyncio.create_task(accept_for_ever(listener, Accepted, on_failure, in_thread=in_thread))
-    _, writer = await asyncio.open_connection(*listener.getsockname())
-    await asyncio.wait_for(made.wait(), 5)
-    assert failures == list(range(1, alerts + 1))
-    accepting.cancel()
-    await asyncio.wait([accepting])
-    listener.close()
-    writer.close()
+    monkeypatch.setattr(loop, "sock_accept", failing)
 
 
-async def test_accept_when_there_are_no_handles_left_is_alerted_once_and_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("number", "count"), [(errno.EMFILE, 12), (errno.ECONNABORTED, 999), (64, 999)])
+async def test_accept_when_it_fails_again_and_again_is_alerted_once_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, number: int, count: int
 ) -> None:
-    monkeypatch.setattr(socket, "socket", FailingListener)
+    failing_accepts(monkeypatch, count, number)
     daemon = Daemon()
     async with serving(daemon) as (_, at):
         client = await Lines.open(at)
