@@ -207,13 +207,9 @@ class IpcServer:
 
     # ---- connections in and out (called by Session)
 
-    def _accept_failed(self, error: OSError, in_a_row: int) -> None:
-        logger.debug("A connection could not be accepted: {}.", error)
-        if in_a_row == _FAILURES_TO_ALERT:
-            text = (
-                f"The socket can't accept connections ({error.strerror or error}); accounts are protected all the same."
-            )
-            self._alert("accept_failed", "warning", text)
+    def _accept_failed(self, error: OSError) -> None:
+        text = f"The socket can't accept connections ({error.strerror or error}); accounts are protected all the same."
+        self._alert("accept_failed", "warning", text)
 
     def _new_session(self) -> Session:
         self._numbers += 1
@@ -498,7 +494,6 @@ class IpcServer:
             logger.opt(exception=error).error("An alert of the socket could not be handed on.")
 
 
-_FAILURES_TO_ALERT = 10
 _BUILT_IN = frozenset({"unsubscribe", "auth_begin", "auth_finish", "auth_second_factor", "auth_end"})
 
 

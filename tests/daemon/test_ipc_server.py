@@ -479,16 +479,25 @@ def failing_accepts(monkeypatch: pytest.MonkeyPatch, count: int, number: int) ->
     monkeypatch.setattr(loop, "sock_accept", failing)
 
 
-@pytest.mark.parametrize(("number", "count"), [(errno.EMFILE, 12), (errno.ECONNABORTED, 999), (64, 999)])
+@pytest.mark.parametrize(
+    ("number", "count", "alerts"),
+    [
+        (errno.EMFILE, 9, []),
+        (errno.EMFILE, 12, ["accept_failed"]),
+        (errno.ECONNABORTED, 999, []),
+        (64, 999, []),
+        (64, 1002, ["accept_failed"]),
+    ],
+)
 async def test_accept_when_it_fails_again_and_again_is_alerted_once_and_goes_on(
-    monkeypatch: pytest.MonkeyPatch, number: int, count: int
+    monkeypatch: pytest.MonkeyPatch, number: int, count: int, alerts: list[str]
 ) -> None:
     failing_accepts(monkeypatch, count, number)
     daemon = Daemon()
     async with serving(daemon) as (_, at):
         client = await Lines.open(at)
         assert "result" in await client.ask("get_status")
-        assert daemon.alert_kinds() == ["accept_failed"]
+        assert daemon.alert_kinds() == alerts
 
 
 async def test_connections_when_reset_before_they_are_accepted_do_no_harm() -> None:
