@@ -85,6 +85,7 @@ class Engine:
         self.now = 0
         self._next_action_id = next_action_id
         self._timetable = Timetable()
+        self._failing: set[int] = set()
         self._quotes = QuoteWatch()
         self._bands = self._quotes.bands
         self._handlers: dict[type, Callable[[Any, list[Decision]], None]] = {
@@ -217,7 +218,7 @@ class Engine:
         account = self.account(event.account_id)
         account.apply_order(event.order, self.now)
         self._grow(account, out)
-        self._touched(account, (Trigger.ORDERS,), out, bands=False)
+        self._touched(account, (Trigger.ORDERS,), out, bands=self._judge.orders_move_bands(account.account_id))
 
     def _on_trade(self, event: TradeUpdate, out: list[Decision]) -> None:
         account = self.account(event.account_id)
@@ -240,7 +241,8 @@ class Engine:
         account.apply_orders(event)
         if account.leftovers:
             leftovers.settle_orders(account, self.now, out)
-        self._touched(account, ALL_TRIGGERS if first else (Trigger.ORDERS,), out, bands=False)
+        bands = first or self._judge.orders_move_bands(account.account_id)
+        self._touched(account, ALL_TRIGGERS if first else (Trigger.ORDERS,), out, bands=bands)
 
     def _on_trades(self, event: TradesSnapshot, out: list[Decision]) -> None:
         account = self.account(event.account_id)
@@ -294,6 +296,7 @@ class Engine:
         for account in self.accounts.values():
             if changed_day:
                 self._regroup(account)
+                out.append(DayChanged(self.now, account.account_id, self.days.name(self.now)))
             self._set_rules(account)
             self._judge.recall_warnings(account)
             self._touched(account, ALL_TRIGGERS, out)
@@ -336,18 +339,32 @@ class Engine:
         for account in list(self.accounts.values()):
             if not self._timetable.is_due(account.account_id, self.now):
                 continue
-            triggers: tuple[Trigger, ...] = (Trigger.TIMER,)
-            if self.now >= account.ledger.day_end:
-                account.ledger.begin_day(view.day_start, view.day_end)
-                account.ledger.forget_before(self.days.week_start(self.now))
-                self._forget_day(account)
-                account.first_action_at = account.last_action_at = 0
-                out.append(DayChanged(self.now, account.account_id, self.days.name(self.now)))
-                triggers = ALL_TRIGGERS
-            if self._judge.expire(account, out):
-                triggers = ALL_TRIGGERS
-            self._touched(account, triggers, out)
+            try:
+                self._work_off(account, out)
+            except Exception as error:  # noqa: BLE001 - law 9: an account that fails keeps no other from its timers
+                self._timetable.postpone(account.account_id, self.now + SECOND_US)
+                if account.account_id not in self._failing:
+                    self._failing.add(account.account_id)
+                    text = f"The timers of account {account.account_id} failed; they are tried again every second."
+                    out.append(Alert(self.now, account.account_id, text, f"{type(error).__name__}: {error}"))
+            else:
+                self._failing.discard(account.account_id)
         self._timetable.settle(view.day_end)
+
+    def _work_off(self, account: AccountState, out: list[Decision]) -> None:
+        """An account's time has come: its day or a lockout may have ended, or a rule wants to look again."""
+        view = self.view
+        triggers: tuple[Trigger, ...] = (Trigger.TIMER,)
+        if self.now >= account.ledger.day_end:
+            account.ledger.begin_day(view.day_start, view.day_end)
+            account.ledger.forget_before(self.days.week_start(self.now))
+            self._forget_day(account)
+            account.first_action_at = account.last_action_at = 0
+            out.append(DayChanged(self.now, account.account_id, self.days.name(self.now)))
+            triggers = ALL_TRIGGERS
+        if self._judge.expire(account, out):
+            triggers = ALL_TRIGGERS
+        self._touched(account, triggers, out)
 
     def _regroup(self, account: AccountState) -> None:
         """The reset moved: the same trades, counted by the new trading day."""

@@ -29,13 +29,14 @@ from shared.models import LockoutKind
 class Judge:
     """The rules of every account, with what the engine keeps of each. `view` is set anew with each configuration."""
 
-    __slots__ = ("_by_trigger", "_rules", "next_lockout_id", "view")
+    __slots__ = ("_by_trigger", "_on_both", "_rules", "next_lockout_id", "view")
 
     def __init__(self, view: View, next_lockout_id: int) -> None:
         self.view = view
         self.next_lockout_id = next_lockout_id
         self._rules: dict[int, list[RuleState]] = {}
         self._by_trigger: dict[int, list[list[RuleState]]] = {}
+        self._on_both: set[int] = set()
 
     def set_rules(self, account: AccountState, config: RulesConfig) -> None:
         """Judge the account by these rules from now on. What failed before is not reported again today."""
@@ -47,6 +48,9 @@ class Judge:
         self._by_trigger[account.account_id] = [
             [state for state in rules if trigger in state.rule.triggers] for trigger in Trigger
         ]
+        self._on_both.discard(account.account_id)
+        if any({Trigger.QUOTES, Trigger.ORDERS} <= state.rule.triggers for state in rules):
+            self._on_both.add(account.account_id)
 
     def rules(self, account_id: int) -> list[RuleState]:
         """The rules of an account, in the order of their ids."""
@@ -55,6 +59,10 @@ class Judge:
     def on(self, account_id: int, trigger: Trigger) -> list[RuleState]:
         """Those rules of an account that want a trigger."""
         return self._by_trigger[account_id][trigger]
+
+    def orders_move_bands(self, account_id: int) -> bool:
+        """Whether what a rule must see of the quotes depends on the working orders."""
+        return account_id in self._on_both
 
     def judge(self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision]) -> None:
         """Let the rules that want one of the triggers look at the account; several triggers mean all rules."""
@@ -121,9 +129,14 @@ class Judge:
                 verdict.expires_at is not None and lockout.expires_at >= verdict.expires_at
             )
             if lasts:
+                tighter = bool(lockout.baseline) and verdict.baseline is None
+                if tighter:
+                    lockout.baseline = {}
                 if key not in account.causes:
                     account.causes[key] = now
                     lockout.cause = verdict.cause
+                    tighter = True
+                if tighter:
                     out.append(LockChanged(lockout))
                 return
         if key in account.causes:

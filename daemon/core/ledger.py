@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from daemon.core.events import TradeRecord, signed
 from daemon.core.units import SECOND_US
 
-WINDOW_US = 3600 * SECOND_US
-"""Entries are remembered for an hour across a reset, the longest window of RULE-006."""
+KEPT_US = 26 * 3600 * SECOND_US
+"""Entries are remembered this long across a reset: a session window (RULE-006) can span it."""
 
 
 @dataclass(slots=True)
@@ -67,11 +67,13 @@ class Ledger:
     _peaks_known: bool = True
     _entry_times: list[tuple[int, int]] = field(default_factory=list)
     _earlier_entries: list[tuple[int, int]] = field(default_factory=list)
+    _earlier_at: dict[int, int] = field(default_factory=dict)
+    _split: dict[int, tuple[int, int]] = field(default_factory=dict)
     _earlier_sum: tuple[int, int, int] | None = None
 
     def begin_day(self, day_start: int, day_end: int) -> None:
         """Start a trading day; trades that came ahead of it are counted now."""
-        carried = [entry for entry in self._earlier_entries + self._entry_times if entry[0] > day_start - WINDOW_US]
+        carried = [entry for entry in self._earlier_entries + self._entry_times if entry[0] > day_start - KEPT_US]
         early, closed = self.early, self.trades
         self.day_start, self.day_end = day_start, day_end
         self.net = self.gross = self.count = 0
@@ -84,6 +86,8 @@ class Ledger:
         self._peaks_known = True
         self._entry_times = []
         self._earlier_entries = carried
+        self._earlier_at = {order_id: at for at, order_id in reversed(carried)}
+        self._split = {}
         for trade in early.values():
             self.add(trade)
 
@@ -114,13 +118,14 @@ class Ledger:
         return True
 
     def entries_since(self, since: int, until: int) -> int:
-        """Entries with `since` < time <= `until`, those of the last hour before the day included."""
+        """Entries with `since` < time <= `until`, those of the last hours before the day included."""
         count = 0
         for times in (self._entry_times, self._earlier_entries):
             if not times or times[-1][0] <= since:
                 continue
             count += bisect_right(times, until, key=_time) - bisect_right(times, since, key=_time)
-        return count
+        # An order that was filled on both sides of the reset is one entry.
+        return count - sum(since < before and at <= until for before, at in self._split.values())
 
     def entries_from(self, at: int) -> list[tuple[int, int]]:
         """(time, order id) of the day's entries at or after a time, in the order of time."""
@@ -175,12 +180,29 @@ class Ledger:
             return False
         self.history[trade.trade_id] = trade
         self._earlier_sum = None
-        if trade.pnl is None and trade.created_at > self.day_start - WINDOW_US:
-            held = [entry for entry in self._earlier_entries if entry[1] != trade.order_id]
-            if not trade.voided:
-                insort(held, (trade.created_at, trade.order_id))
-            self._earlier_entries = held
+        if trade.pnl is None and trade.created_at > self.day_start - KEPT_US:
+            self._add_earlier_entry(trade)
         return True
+
+    def _add_earlier_entry(self, trade: TradeRecord) -> None:
+        known = self._earlier_at.get(trade.order_id)
+        if not trade.voided and (known is None or trade.created_at < known):
+            first = trade.created_at
+        elif trade.voided and trade.created_at == known:
+            fills = [
+                fill.created_at
+                for fill in self.history.values()
+                if fill.order_id == trade.order_id and fill.pnl is None and not fill.voided
+            ]
+            first = min(fills, default=0)
+        else:
+            return
+        if known is not None:
+            self._earlier_entries.remove((known, trade.order_id))
+            del self._earlier_at[trade.order_id]
+        if first:
+            insort(self._earlier_entries, (first, trade.order_id))
+            self._earlier_at[trade.order_id] = first
 
     def _count(self, trade: TradeRecord, sign: int) -> None:
         if trade.voided:
@@ -242,6 +264,9 @@ class Ledger:
     def _insert_entry(self, entry: Entry) -> None:
         item = (entry.at, entry.order_id)
         self.entry_log.append(entry.at)
+        before = self._earlier_at.get(entry.order_id)
+        if before is not None:
+            self._split[entry.order_id] = (before, entry.at)
         if not self._entry_times or self._entry_times[-1] <= item:
             self._entry_times.append(item)
         else:
@@ -249,6 +274,7 @@ class Ledger:
 
     def _remove_entry(self, entry: Entry) -> None:
         item = (entry.at, entry.order_id)
+        self._split.pop(entry.order_id, None)
         self._entry_times = [held for held in self._entry_times if held != item]
 
 

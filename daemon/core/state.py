@@ -1,65 +1,38 @@
-"""What is known of each account and of the market, and how an event changes it. No judgement in here.
+"""What is known of each account, and how an event changes it. No judgement in here.
 
 Sizes are signed contracts, prices nanos, money micro-dollars, times microseconds UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from daemon.core import symbols
 from daemon.core.events import (
     AccountUpdate,
-    Contract,
     OrderRecord,
     OrdersSnapshot,
     PositionRecord,
     PositionsSnapshot,
-    Quote,
     TradeRecord,
     TradesSnapshot,
     signed,
 )
 from daemon.core.ledger import Ledger
+from daemon.core.market import Book, Market, Position
 from daemon.core.sessions import Sessions
 from daemon.core.units import SECOND_US
 
 if TYPE_CHECKING:
     from daemon.core.decisions import Action, Lockout
 
+__all__ = ["AccountState", "Book", "Growth", "Latch", "Market", "Position"]
+
 SETTLING_US = 2 * SECOND_US
 """A fill and the position update it causes come at most this far apart; see `AccountState.unseen_fills`."""
 
 TOMBSTONE_US = 600 * SECOND_US
 """How long it is remembered that an order ended, so that an older message cannot bring it back."""
-
-
-@dataclass(slots=True)
-class Position:
-    """One open position. `read_at` is the start of the read that `size` stems from, 0 when it was pushed."""
-
-    contract_id: str
-    size: int
-    average_price: int
-    position_id: int
-    created_at: int
-    opened_at: int
-    increased_at: int
-    increase_sequence: int
-    updated_at: int
-    read_at: int = 0
-
-
-@dataclass(slots=True)
-class Book:
-    """Last usable prices of a contract; 0 = none yet. `at` is the time of the last usable one."""
-
-    bid: int = 0
-    ask: int = 0
-    last: int = 0
-    at: int = 0
 
 
 @dataclass(slots=True)
@@ -110,94 +83,6 @@ def _common(one: int, other: int) -> int:
     if one * other <= 0:
         return 0
     return min(one, other) if one > 0 else max(one, other)
-
-
-@dataclass(slots=True)
-class Market:
-    """Contracts and prices, the same for all accounts."""
-
-    contracts: dict[str, Contract] = field(default_factory=dict)
-    books: dict[str, Book] = field(default_factory=dict)
-    _symbols: dict[str, str] = field(default_factory=dict)
-    _names: dict[str, frozenset[str]] = field(default_factory=dict)
-
-    def learn(self, contract: Contract) -> None:
-        """Take a contract's data in."""
-        self.contracts[contract.contract_id] = contract
-        self._symbols.pop(contract.contract_id, None)
-        self._names.pop(contract.contract_id, None)
-
-    def symbol(self, contract_id: str) -> str:
-        """Root of the contract's name, or of its id when the name is unknown."""
-        known = self._symbols.get(contract_id)
-        if known is None:
-            known = self._symbols[contract_id] = symbols.symbol_of(contract_id, self.contracts.get(contract_id))
-        return known
-
-    def names(self, contract_id: str) -> frozenset[str]:
-        """Every root by which a configuration may name the contract."""
-        known = self._names.get(contract_id)
-        if known is None:
-            known = self._names[contract_id] = symbols.names_of(contract_id, self.contracts.get(contract_id))
-        return known
-
-    def quote(self, quote: Quote) -> None:
-        """Take prices in. Zero, missing, negative and crossed ones are ignored."""
-        book = self.books.get(quote.contract_id)
-        if book is None:
-            book = self.books[quote.contract_id] = Book()
-        bid, ask = quote.bid, quote.ask
-        if bid > 0 and ask > 0:
-            if bid > ask:
-                bid = ask = 0
-            else:
-                book.bid, book.ask = bid, ask
-        elif bid > 0:
-            book.bid = bid
-            if 0 < book.ask < bid:
-                book.ask = bid  # the offer cannot be below it; a price that is too good is kept for nobody
-        elif ask > 0:
-            book.ask = ask
-            book.bid = min(book.bid, ask)
-        if quote.last > 0:
-            book.last = quote.last
-        if bid > 0 or ask > 0 or quote.last > 0:
-            book.at = quote.at
-
-    def exit_price(self, contract_id: str, size: int) -> int | None:
-        """Price at which a position of that sign could be closed now: bid for a long, ask for a short, else last."""
-        book = self.books.get(contract_id)
-        if book is None:
-            return None
-        price = book.bid if size > 0 else book.ask
-        return price or book.last or None
-
-    def unrealized(self, position: Position) -> int | None:
-        """Unrealized P&L in micro-dollars, rounded down; None without a price or contract data."""
-        parts = self.unrealized_exactly(position)
-        return None if parts is None else parts[0] // parts[1]
-
-    def unrealized_exactly(self, position: Position) -> tuple[int, int] | None:
-        """Unrealized P&L in micro-dollars as a fraction (numerator, denominator > 0): an average price may lie
-        between ticks. signed ticks x tickValue x size, by the gateway's contract data.
-        """
-        contract = self.contracts.get(position.contract_id)
-        price = self.exit_price(position.contract_id, position.size)
-        if contract is None or contract.tick_size <= 0 or price is None:
-            return None
-        return (price - position.average_price) * contract.tick_value * position.size, contract.tick_size
-
-    def unrealized_of(self, positions: Iterable[Position]) -> tuple[int, int]:
-        """Unrealized P&L of several positions together, exactly, as a fraction; those without a price count as 0."""
-        total, common = 0, 1
-        for position in positions:
-            parts = self.unrealized_exactly(position)
-            if parts is not None:
-                amount, scale = parts
-                total, common = (
-                    (total + amount, common) if scale == common else (total * scale + amount * common, common * scale)
-                )
-        return total, common
 
 
 @dataclass(slots=True)
@@ -342,6 +227,7 @@ class AccountState:
             if self._order_events.get(order_id, -1) < started:
                 del self.orders[order_id]
                 self._order_events.pop(order_id, None)
+                self.refused_moves.pop(order_id, None)
         for order_id, order in found.items():
             if self._order_events.get(order_id, -1) < started and order_id not in self._ended_orders:
                 self._set_order(order, event.at)
@@ -425,6 +311,7 @@ class AccountState:
             self._ended_orders[order.order_id] = at
             self._order_events.pop(order.order_id, None)
             self.order_latches.pop(order.order_id, None)
+            self.refused_moves.pop(order.order_id, None)
         elif order.order_id not in self._ended_orders:
             self.orders[order.order_id] = order
 

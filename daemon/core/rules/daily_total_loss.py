@@ -65,11 +65,11 @@ class DailyTotalLossRule(Rule):
         if unrealized is None:
             return EVERY_QUOTE  # its first price must be seen
         amount, scale = self._total(account, view)
-        slack = amount // scale - share_of(self._limit, level)
+        slack = -(-amount // scale) - share_of(self._limit, level)
         if slack <= 0:
             return NO_WATCH if level == 100 else self.watch(account, position, view, 100)
         # One micro-dollar less: each position's P&L was rounded down.
-        return Watch(loss_at=unrealized - max(0, slack // len(account.positions) - 1))
+        return Watch(loss_at=unrealized - max(0, (slack - 1) // len(account.positions) - 1))
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit used."""

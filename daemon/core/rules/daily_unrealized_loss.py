@@ -44,10 +44,12 @@ class DailyUnrealizedLossRule(Rule):
         return Watch(loss_at=share_of(self._limit, level))
 
     def _worst(self, account: AccountState, view: View) -> tuple[int, str] | None:
+        """P&L rounded up, of the positions that are not being closed already."""
         known = [
-            (unrealized, position.contract_id)
+            (-(-parts[0] // parts[1]), position.contract_id)
             for position in account.positions.values()
-            if (unrealized := view.market.unrealized(position)) is not None
+            if position.contract_id not in account.latches
+            and (parts := view.market.unrealized_exactly(position)) is not None
         ]
         return min(known, default=None)
 

@@ -71,8 +71,7 @@ class LosingPositionAddsRule(Rule):
             self._followed[position.contract_id] = known
             return known
         if size > known.size:
-            price = view.market.exit_price(position.contract_id, position.size)
-            losing = price is not None and (price - known.average) * direction < 0
+            losing = self._was_losing(known, position, view)
             if losing:
                 known.adds += 1
             if not losing or known.adds <= self.config.max_adds:
@@ -81,6 +80,18 @@ class LosingPositionAddsRule(Rule):
             known.allowed = min(known.allowed, size)
         known.size, known.average = size, position.average_price
         return known
+
+    @staticmethod
+    def _was_losing(known: _Followed, position: Position, view: View) -> bool:
+        """By the price, or, without one, by what was paid for the increase."""
+        price = view.market.exit_price(position.contract_id, position.size)
+        if price is None:
+            return (position.average_price - known.average) * known.direction < 0
+        return (price - known.average) * known.direction < 0
+
+    def percent(self, account: AccountState, view: View) -> int | None:
+        """Share of the adds that would be one too many, of the position with the most."""
+        return percent_of(max((known.adds for known in self._followed.values()), default=0), self.config.max_adds + 1)
 
     def _recall(self, account: AccountState) -> None:
         self._recalled = True

@@ -47,7 +47,8 @@ class MaxUnrealizedProfitRule(Rule):
         known = [
             (unrealized, position.contract_id)
             for position in account.positions.values()
-            if (unrealized := view.market.unrealized(position)) is not None
+            if position.contract_id not in account.latches
+            and (unrealized := view.market.unrealized(position)) is not None
         ]
         return max(known, default=None)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from daemon.core.events import OrderRecord, signed
 from daemon.core.local_time import duration_text
-from daemon.core.rule import Flatten, Gauge, ReadOrders, Rule, Trigger, Verdict, View
+from daemon.core.rule import WARNING_LEVELS, Flatten, Gauge, ReadOrders, Rule, Trigger, Verdict, View, percent_of
 from daemon.core.state import AccountState, Market, Position
 from daemon.core.units import SECOND_US
 from shared.config import NoStopLossGrace
@@ -55,9 +55,13 @@ class NoStopLossGraceRule(Rule):
         return sum(order.remaining for order in account.orders.values() if protects(order, position, view.market))
 
     @staticmethod
-    def _since(account: AccountState) -> dict[str, int]:
-        kept = account.memory.get(_MEMORY, {})
-        return {contract_id: at for contract_id, at in kept.items() if isinstance(at, int)}
+    def _since(account: AccountState) -> dict[str, tuple[int, int]]:
+        """Since when each position has been unprotected, and its direction then."""
+        found = {}
+        for contract_id, values in account.memory.get(_MEMORY, {}).items():
+            if isinstance(values, list) and len(values) == 2 and all(isinstance(value, int) for value in values):
+                found[contract_id] = (values[0], values[1])
+        return found
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
@@ -71,8 +75,11 @@ class NoStopLossGraceRule(Rule):
             covered = self._covered(account, position, view)
             if covered >= abs(position.size):
                 continue
-            started = since.get(contract_id, view.now)
-            now_unprotected[contract_id] = started
+            direction = 1 if position.size > 0 else -1
+            started, before = since.get(contract_id, (view.now, direction))
+            if before != direction:
+                started = view.now  # turned round: another position
+            now_unprotected[contract_id] = [started, direction]
             due = started + self._grace
             if view.now < due or contract_id in account.latches:
                 continue
@@ -86,27 +93,42 @@ class NoStopLossGraceRule(Rule):
                 f"{symbol} had {stops} for {duration_text(self.config.grace_period_seconds)}; the position is closed."
             )
             verdicts.append(Flatten(contract_id, reason))
-        if now_unprotected != since:
+        if now_unprotected or since:
             account.remember(_MEMORY, now_unprotected)
         return verdicts
 
+    def percent(self, account: AccountState, view: View) -> int | None:
+        """Share of the grace that has passed for the position that has been without a stop longest."""
+        started = [at for contract_id, (at, _) in self._since(account).items() if contract_id not in account.latches]
+        if not started:
+            return 0
+        return percent_of(view.now - min(started), self._grace) if self._grace else 100
+
     def next_due(self, account: AccountState, view: View) -> int | None:
-        """The end of the next grace, or the next try of the read."""
-        due = None
-        for contract_id, started in self._since(account).items():
+        """The next share of a grace to warn of, its end, the next try of the read.
+
+        Without a price the side of a stop cannot be told: looked at again every second.
+        """
+        moments = []
+        for contract_id, (started, _) in self._since(account).items():
             if contract_id in account.latches:
                 continue
-            ends = started + self._grace
-            at = ends if ends > view.now else view.now + SECOND_US // 2
-            due = at if due is None else min(due, at)
-        return due
+            steps = [started - (-self._grace * level // 100) for level in (*WARNING_LEVELS, 100)]
+            moments.append(min((at for at in steps if at > view.now), default=view.now + SECOND_US // 2))
+        for contract_id, position in account.positions.items():
+            if view.market.exit_price(contract_id, position.size) is None and any(
+                order.contract_id == contract_id and order.type in _STOPS for order in account.orders.values()
+            ):
+                moments.append(view.now + SECOND_US)
+        return min(moments, default=None)
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """How long the worst position has been without a stop."""
         since = self._since(account)
         limit = f"{self.config.grace_period_seconds} s"
         if not since:
-            return Gauge("all protected" if account.positions else "no position", limit, None)
-        contract_id, started = min(since.items(), key=lambda item: item[1])
+            return Gauge("all protected" if account.positions else "no position", limit, 0)
+        contract_id, (started, _) = min(since.items(), key=lambda item: item[1])
         seconds = max(0, (view.now - started) // SECOND_US)
-        return Gauge(f"{seconds} s without a stop", limit, None, view.market.symbol(contract_id))
+        symbol = view.market.symbol(contract_id)
+        return Gauge(f"{seconds} s without a stop", limit, min(100, self.percent(account, view) or 0), symbol)

@@ -13,6 +13,8 @@ from daemon.core.units import SECOND_US
 from shared.config import HolidayCalendar, SessionBlockOutside
 from shared.models import LockoutKind
 
+_MEMORY = "outside "
+
 FAR_US = 21 * 86_400 * SECOND_US
 """Until when is locked when no session starts within the time that is looked at."""
 
@@ -36,7 +38,6 @@ class SessionBlockOutsideRule(Rule):
         super().__init__(config)
         self._calendar: HolidayCalendar | None = None
         self._sessions: list[tuple[str | None, Sessions]] | None = None
-        self._held: dict[str | None, dict[str, int]] = {}
 
     def _all(self, view: View) -> list[tuple[str | None, Sessions]]:
         if self._sessions is None or self._calendar is not view.calendar:
@@ -55,21 +56,32 @@ class SessionBlockOutsideRule(Rule):
         verdicts: list[Verdict] = []
         for symbol, sessions in self._all(view):
             if sessions.current(view.now) is not None:
-                self._held.pop(symbol, None)
                 continue
             following = sessions.following(view.now)
             until = following.start if following is not None else view.now // FAR_US * FAR_US + 2 * FAR_US
             what = symbol or "The account"
-            reason = f"{what} is outside its trading hours; locked until {view.until_text(until)}."
-            baseline = None if self.config.close_positions_at_session_end else held_baseline(account, view.now)
+            held = self._held_at_end(account, view, symbol)
             if self.config.lockout_outside_session:
+                reason = f"{what} is outside its trading hours; locked until {view.until_text(until)}."
                 cause = f"until {until}"
-                verdicts.append(LockVerdict(LockoutKind.SESSION, cause, reason, until, symbol, baseline))
+                verdicts.append(LockVerdict(LockoutKind.SESSION, cause, reason, until, symbol, held))
                 continue
-            held = self._held.setdefault(symbol, baseline or {})
+            held = dict(held or {})
             reason = f"{what} is outside its trading hours, which begin at {view.until_text(until)}."
             verdicts += self._take_back(account, view, symbol, held, reason)
+            if not self.config.close_positions_at_session_end:
+                account.remember(f"{_MEMORY}{symbol or ''}", {"until": until, "held": held})
         return verdicts
+
+    def _held_at_end(self, account: AccountState, view: View, symbol: str | None) -> dict[str, int] | None:
+        """What may stay; None for nothing. Kept over restarts, as long as it is outside the same session."""
+        if self.config.close_positions_at_session_end:
+            return None
+        kept = account.memory.get(f"{_MEMORY}{symbol or ''}", {})
+        until, held = kept.get("until"), kept.get("held")
+        if isinstance(until, int) and view.now < until and isinstance(held, dict):
+            return held
+        return held_baseline(account, view.now)
 
     @staticmethod
     def _take_back(

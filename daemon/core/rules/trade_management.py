@@ -57,6 +57,8 @@ class TradeManagementRule(Rule):
             price = view.market.exit_price(position.contract_id, position.size)
             if contract is None or price is None or contract.tick_size <= 0:
                 continue
+            if position.contract_id in account.latches:
+                continue  # it is being closed
             followed = self._follow(position, price)
             stops = self._stops(account, position)
             if not stops:
@@ -86,6 +88,10 @@ class TradeManagementRule(Rule):
             and signed(order.side, 1) * position.size < 0
         ]
 
+    @staticmethod
+    def _looser(stops: list[OrderRecord], position: Position, target: int) -> list[OrderRecord]:
+        return [order for order in stops if (target - (order.stop_price or 0)) * position.size > 0]
+
     def _target(self, position: Position, contract: Contract, followed: _Followed) -> int | None:
         """Where the stop belongs, in nanos on the tick grid; None while nothing has been reached."""
         tick = contract.tick_size
@@ -111,18 +117,13 @@ class TradeManagementRule(Rule):
         target: int,
         view: View,
     ) -> list[Verdict]:
-        direction = 1 if position.size > 0 else -1
         if target != followed.target:
             if view.now - followed.moved_at < MOVE_EVERY_US:
                 target = followed.target
-            else:
-                looser = [order for order in stops if (target - (order.stop_price or 0)) * direction > 0]
-                if looser:
-                    followed.target, followed.moved_at = target, view.now
+            elif TradeManagementRule._looser(stops, position, target):
+                followed.target, followed.moved_at = target, view.now
         verdicts: list[Verdict] = []
-        for order in stops:
-            if (target - (order.stop_price or 0)) * direction <= 0:
-                continue  # as tight already, or tighter
+        for order in TradeManagementRule._looser(stops, position, target):
             refused, at = account.refused_moves.get(order.order_id, (0, 0))
             if refused == target and view.now - at < REFUSED_PAUSE_US:
                 continue
@@ -131,12 +132,10 @@ class TradeManagementRule(Rule):
         return verdicts
 
     def next_due(self, account: AccountState, view: View) -> int | None:
-        """When a move that came too soon after the last one may be made."""
-        due = [
-            followed.moved_at + MOVE_EVERY_US
-            for followed in self._followed.values()
-            if followed.moved_at and followed.moved_at + MOVE_EVERY_US > view.now
-        ]
+        """When a move that came too soon after the last one, or was refused, may be made."""
+        moments = [followed.moved_at + MOVE_EVERY_US for followed in self._followed.values() if followed.moved_at]
+        moments += [at + REFUSED_PAUSE_US for _, at in account.refused_moves.values()]
+        due = [at for at in moments if at > view.now]
         return min(due, default=None)
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
@@ -147,22 +146,20 @@ class TradeManagementRule(Rule):
             return NO_WATCH
         if followed is None or followed.opened_at != position.opened_at:
             return EVERY_QUOTE  # its first price must be seen
-        tick_worth = contract.tick_value * abs(position.size)
-        steps = []
-        gained = (followed.best - position.average_price) * (1 if position.size > 0 else -1)
-        ticks = gained // contract.tick_size
-        if self._trigger is not None and ticks < self._trigger:
-            steps.append(self._trigger)
-        if self._trail is not None:
-            steps.append(max(self._trail.activation_ticks, ticks + 1))
+        # The next better price: the best counts from the opening on, also when more contracts move the average.
+        worth = contract.tick_value * position.size
+        ticks = (followed.best - position.average_price) * (1 if position.size > 0 else -1) // contract.tick_size
+        watch = Watch(gain_at=(ticks + 1) * abs(worth))
         target = self._target(position, contract, followed)
-        if target is not None and self._stops(account, position):
-            # Once the price is back on the right side of where a stop belongs, it can be moved there.
+        if target is not None and self._looser(self._stops(account, position), position, target):
+            # A stop is moved only while the market is on its right side.
+            at = (target - position.average_price) * worth
             price = view.market.exit_price(position.contract_id, position.size) or 0
-            beyond = (target - position.average_price) * (1 if position.size > 0 else -1) // contract.tick_size + 1
-            if (price - target) * position.size <= 0:
-                steps.append(beyond)
-        return Watch(gain_at=min(steps) * tick_worth) if steps else NO_WATCH
+            if (price - target) * position.size > 0:
+                watch.loss_at = -(-at // contract.tick_size)
+            else:
+                watch.gain_at = min(watch.gain_at or 0, at // contract.tick_size + 1)
+        return watch
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """What has been moved."""

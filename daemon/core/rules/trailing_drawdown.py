@@ -103,14 +103,14 @@ class TrailingDrawdownRule(Rule):
         equity = self._equity(account, view)
         floor = self._floor(self._high)
         room = self._high - floor
-        next_stop = self._high - room * level // 100 if level < 100 else floor
+        next_stop = self._high + (-room * level // 100)  # `percent` gives the level there first
         slack = equity - next_stop
         if slack <= 0:
             slack = max(1, equity - floor)
         count = len(account.positions)
         gain_at = None
         if self.config.mode == "intraday":
-            gain_at = unrealized + max(0, self._high - equity) // count + 1
+            gain_at = unrealized + max(1, (self._high - equity) // count)
         # One micro-dollar less: each position's P&L was rounded down.
         return Watch(loss_at=unrealized - max(0, slack // count - 1), gain_at=gain_at)
 

@@ -1,0 +1,126 @@
+"""Contracts and prices, the same for all accounts, and what a position is worth by them.
+
+Sizes are signed contracts, prices nanos, money micro-dollars, times microseconds UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from daemon.core import symbols
+from daemon.core.events import Contract, Quote
+
+
+@dataclass(slots=True)
+class Position:
+    """One open position. `read_at` is the start of the read that `size` stems from, 0 when it was pushed."""
+
+    contract_id: str
+    size: int
+    average_price: int
+    position_id: int
+    created_at: int
+    opened_at: int
+    increased_at: int
+    increase_sequence: int
+    updated_at: int
+    read_at: int = 0
+
+
+@dataclass(slots=True)
+class Book:
+    """Last usable prices of a contract; 0 = none yet. `at` is the time of the last usable one."""
+
+    bid: int = 0
+    ask: int = 0
+    last: int = 0
+    at: int = 0
+
+
+@dataclass(slots=True)
+class Market:
+    """Contracts and prices, the same for all accounts."""
+
+    contracts: dict[str, Contract] = field(default_factory=dict)
+    books: dict[str, Book] = field(default_factory=dict)
+    _symbols: dict[str, str] = field(default_factory=dict)
+    _names: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def learn(self, contract: Contract) -> None:
+        """Take a contract's data in."""
+        self.contracts[contract.contract_id] = contract
+        self._symbols.pop(contract.contract_id, None)
+        self._names.pop(contract.contract_id, None)
+
+    def symbol(self, contract_id: str) -> str:
+        """Root of the contract's name, or of its id when the name is unknown."""
+        known = self._symbols.get(contract_id)
+        if known is None:
+            known = self._symbols[contract_id] = symbols.symbol_of(contract_id, self.contracts.get(contract_id))
+        return known
+
+    def names(self, contract_id: str) -> frozenset[str]:
+        """Every root by which a configuration may name the contract."""
+        known = self._names.get(contract_id)
+        if known is None:
+            known = self._names[contract_id] = symbols.names_of(contract_id, self.contracts.get(contract_id))
+        return known
+
+    def quote(self, quote: Quote) -> None:
+        """Take prices in. Zero, missing, negative and crossed ones are ignored."""
+        book = self.books.get(quote.contract_id)
+        if book is None:
+            book = self.books[quote.contract_id] = Book()
+        bid, ask = quote.bid, quote.ask
+        if bid > 0 and ask > 0:
+            if bid > ask:
+                bid = ask = 0
+            else:
+                book.bid, book.ask = bid, ask
+        elif bid > 0:
+            book.bid = bid
+            if 0 < book.ask < bid:
+                book.ask = bid  # the offer cannot be below it; a price that is too good is kept for nobody
+        elif ask > 0:
+            book.ask = ask
+            book.bid = min(book.bid, ask)
+        if quote.last > 0:
+            book.last = quote.last
+        if bid > 0 or ask > 0 or quote.last > 0:
+            book.at = quote.at
+
+    def exit_price(self, contract_id: str, size: int) -> int | None:
+        """Price at which a position of that sign could be closed now: bid for a long, ask for a short, else last."""
+        book = self.books.get(contract_id)
+        if book is None:
+            return None
+        price = book.bid if size > 0 else book.ask
+        return price or book.last or None
+
+    def unrealized(self, position: Position) -> int | None:
+        """Unrealized P&L in micro-dollars, rounded down; None without a price or contract data."""
+        parts = self.unrealized_exactly(position)
+        return None if parts is None else parts[0] // parts[1]
+
+    def unrealized_exactly(self, position: Position) -> tuple[int, int] | None:
+        """Unrealized P&L in micro-dollars as a fraction (numerator, denominator > 0): an average price may lie
+        between ticks. signed ticks x tickValue x size, by the gateway's contract data.
+        """
+        contract = self.contracts.get(position.contract_id)
+        price = self.exit_price(position.contract_id, position.size)
+        if contract is None or contract.tick_size <= 0 or price is None:
+            return None
+        return (price - position.average_price) * contract.tick_value * position.size, contract.tick_size
+
+    def unrealized_of(self, positions: Iterable[Position]) -> tuple[int, int]:
+        """Unrealized P&L of several positions together, exactly, as a fraction; those without a price count as 0."""
+        total, common = 0, 1
+        for position in positions:
+            parts = self.unrealized_exactly(position)
+            if parts is not None:
+                amount, scale = parts
+                total, common = (
+                    (total + amount, common) if scale == common else (total * scale + amount * common, common * scale)
+                )
+        return total, common
