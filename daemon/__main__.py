@@ -42,10 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--config", metavar="FILE", help="another risk_config.yaml, shown side by side")
     status = command("status", "Ask the running daemon how it is.", home=True)
     status.add_argument("--json", action="store_true", help="as JSON")
-    service = command("service", "Control the Windows service.", home=True)
-    service.add_argument("action", choices=("install", "uninstall", "start", "stop", "restart", "status"))
-    service.add_argument("--keep-data", action="store_true", help="uninstall: keep configuration and state")
-    service.add_argument("--purge", action="store_true", help="uninstall: delete configuration and state")
+    # Its own options are parsed where they are carried out; see `main`.
+    command("service", "Install, remove or control the Windows service (riskd service --help).")
     return parser
 
 
@@ -59,19 +57,23 @@ def _positive(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 fine, 1 failed, 2 bad usage or bad configuration."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["service"]:
+        from daemon.windows.service import main as service
+
+        return service(words[1:])
     try:
         options = _parser().parse_args(words)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE_ERROR
     try:
-        return _run(options, words)
+        return _run(options)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 1
 
 
-def _run(options: argparse.Namespace, words: list[str]) -> int:  # noqa: PLR0911 - one return a command
+def _run(options: argparse.Namespace) -> int:
     if options.command == "run":
         from daemon.commands.run import run
 
@@ -92,13 +94,9 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:  # noqa: PLR0911
         from daemon.commands.replay import replay
 
         return replay(options.journal, options.home, options.config)
-    if options.command == "status":
-        from daemon.commands.status import status
+    from daemon.commands.status import status
 
-        return status(options.home, as_json=options.json)
-    from daemon.commands.service import service
-
-    return service(options, words)
+    return status(options.home, as_json=options.json)
 
 
 if __name__ == "__main__":
