@@ -283,7 +283,8 @@ def test_too_many_requests_when_one_account_of_a_login_is_told_holds_back_the_lo
 
 def test_close_when_the_login_of_an_account_is_unknown_goes_out_all_the_same() -> None:
     async def main() -> None:
-        world = World(login_of={}.__getitem__)
+        nobody: dict[int, str] = {}
+        world = World(login_of=nobody.__getitem__)
         await held(world)
         world.core.limit(MNQ, 0)
         await world.settled()
