@@ -70,8 +70,11 @@ class Dispatcher:
         listeners: Sequence[Listener] = (),
         read_orders: Callable[[int], Awaitable[Event]] | None = None,
         quoted: Callable[[set[str]], None] | None = None,
+        on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
+        """`on_failure` is told if decisions can no longer be carried out at all, which must never happen."""
         self.engine = engine
+        self._on_failure = on_failure
         self.sender: Sender | None = None
         self.events = 0
         self.failures = 0
@@ -96,6 +99,12 @@ class Dispatcher:
     def start(self) -> None:
         """Begin to carry out what has to wait for the disk."""
         self._worker = asyncio.create_task(self._work(), name="dispatcher")
+        self._worker.add_done_callback(self._ended)
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        error = None if worker.cancelled() else worker.exception()
+        if error is not None and self._on_failure is not None:
+            self._on_failure(error)
 
     async def stop(self, timeout: float = 5.0) -> None:
         """Carry out what waits, then end."""
@@ -114,19 +123,21 @@ class Dispatcher:
         try:
             decisions = self.engine.handle(event)
         except Exception as error:  # noqa: BLE001 - law 9
-            self.failures += 1
-            logger.opt(exception=error).error("An event could not be judged: {}", event)
+            self._note(error, "An event could not be judged: {}", event)
             text = f"An event of the kind {type(event).__name__} could not be judged; all else goes on."
             decisions = [Alert(event.at, getattr(event, "account_id", None), text, repr(error))]
-        if not quote:
-            self._keeper.record_event(event)
-            if isinstance(event, PositionUpdate | PositionsSnapshot):
-                self._subscribe()
-        if self._recorder is not None:
-            self._recorder.append(event)
-        if type(event) is not Tick:
-            for listener in self.listeners:
-                listener.happened(event)
+        try:
+            if not quote:
+                self._keeper.record_event(event)
+                if isinstance(event, PositionUpdate | PositionsSnapshot):
+                    self._subscribe()
+            if self._recorder is not None:
+                self._recorder.append(event)
+            if type(event) is not Tick:
+                for listener in self.listeners:
+                    listener.happened(event)
+        except Exception as error:  # noqa: BLE001 - what keeps and shows must not hold back what protects
+            self._note(error, "An event could not be kept or shown: {}", event)
         if decisions:
             self._carry(decisions)
 
@@ -182,6 +193,10 @@ class Dispatcher:
         for decision in decisions:
             for listener in self.listeners:
                 listener.decided(decision)
+
+    def _note(self, error: Exception, text: str, about: object) -> None:
+        self.failures += 1
+        logger.opt(exception=error).error(text, about)
 
     def _carry_out(self, decision: Decision) -> None:
         kind = type(decision)

@@ -199,7 +199,7 @@ class Pair:
 
 
 def side_by_side(recorded: Iterable[Deed], other: Iterable[Deed]) -> list[Pair]:
-    """Decisions of two runs in order of time, paired by account, rule, action and symbol: first with first, and so on."""
+    """Decisions of two runs in order of time, paired by account, rule, action and symbol: first with first."""
     runs: list[dict[tuple[int, str, str, str], list[Deed]]] = [{}, {}]
     for run, deeds in zip(runs, (recorded, other), strict=True):
         for deed in deeds:

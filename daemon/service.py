@@ -14,8 +14,8 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -35,9 +35,8 @@ from daemon.config_loader import home_warnings, write_templates
 from daemon.config_state_store import FileStateStore
 from daemon.config_writing import write_atomically
 from daemon.configuration import ConfigurationService
-from daemon.core.decisions import Action
-from daemon.core.engine import Engine
-from daemon.core.events import ConfigChanged, ContractSeen, Event, LockRequested, MoveRefused, Tick
+from daemon.core.decisions import Action, DayChanged, Decision
+from daemon.core.events import ConfigChanged, Event, LockRequested, MoveRefused, Tick
 from daemon.core.rules import rules_not_built
 from daemon.core.units import SECOND_US, to_iso
 from daemon.credentials import CredentialError, CredentialStore, key_of, redact, register_secret
@@ -47,11 +46,14 @@ from daemon.gateway.pool import Gateways, preload
 from daemon.gateway.timings import Timings
 from daemon.holdings import EngineHoldings
 from daemon.instance_lock import InstanceLock, TakenError
+from daemon.ipc_listener import Listening
 from daemon.ipc_server import IpcServer
 from daemon.journal import Journal
 from daemon.protection import Configuration
 from daemon.schedule import Schedule
+from daemon.snapshot import NO_RESET_BEFORE, engine_from, events_of, state_of
 from daemon.store import Store, StoreError
+from daemon.store.state import SavedState
 from daemon.view import View
 from daemon.watchdog import Watchdog
 from daemon.windows.event_log import Entry, EventLog
@@ -62,7 +64,8 @@ from shared.protocol import ErrorCode, RpcError
 
 CLOCK_KEY = "clock_high_water"
 TICK_SECONDS = 1.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 28.0
+"""The whole shutdown; after 30 s the service manager may end the process by force."""
 MEMORY_LIMIT_MB = 500
 
 
@@ -119,7 +122,17 @@ class Service:
         self._background: set[asyncio.Task[Any]] = set()
         self._configured = asyncio.Lock()
         self._saved_config: Configuration | None = None
+        self._failure: BaseException | None = None
+        self._started: list[tuple[str, float, Callable[[], Awaitable[object]]]] = []
+        self._timed = False
+        self._journal_day = ""
         self._loop = asyncio.get_running_loop()
+        self.endpoint: dict[str, object] | None = None
+        self.system_log = EventLog()
+        self._close_logs: Callable[[], None] = lambda: None
+        self.journal: Journal | None = None
+        self._view: View | None = None
+        self._parent: ParentWatch | None = None
         self.gateways: Gateways
         self.store: Store
 
@@ -133,9 +146,10 @@ class Service:
         self.logs = log_files.setup(
             self.home.logs, console=self.options.console_log, public=self.home.public, redact=redact
         )
+        self._close_logs = self.logs.close
         log_files.checkpoint("service_start", version=self.version, pid=os.getpid(), home=self.home.root)
-        self.system_log = EventLog()
         self.store = await self._open_store()
+        self._to_stop("the database", 7.0, self._stop_store)
         self._start_clock()
         self.configuration = self._load_configuration()
         active = self.configuration.active
@@ -154,6 +168,7 @@ class Service:
         await self._open_socket(active)
         self._schedule = Schedule(self)
         self._schedule.start()
+        self._to_stop("the timers", 0.5, self._stop_timers)
         self._guard()
         self._write_endpoint()
         self._ready = True
@@ -200,6 +215,9 @@ class Service:
             wall=self.options.wall_clock, high_water=high_water, confirm_seconds=self.options.confirm_clock_seconds
         )
         self.started_at = self.clock.now()
+        # Without a persisted time there is only the machine's clock, which may say anything: until the gateway has told
+        # the time, no time passes for the rules.
+        self._timed = high_water is not None
 
     def _load_configuration(self) -> ConfigurationService:
         if not FileStateStore(self.home.config_state_file).exists():
@@ -220,24 +238,12 @@ class Service:
 
     def _build_engine(self, active: Configuration) -> None:
         now = self.clock.now()
-        self.engine = Engine(
+        self.engine = engine_from(
+            self.saved,
             active.risk,
             active.holidays,
-            next_lockout_id=self.saved.last_lockout_id + 1,
-            next_action_id=self.saved.last_action_id + 1,
+            now=now if self._timed else 0,
             no_reset_before=self.configuration.no_reset_before,
-        )
-        self.engine.restore(
-            now,
-            lockouts=[*self.saved.ended, *self.saved.lockouts],
-            memories={
-                (account_id, key): values
-                for account_id, memory in self.saved.memories.items()
-                for key, values in memory.items()
-                if isinstance(values, dict)
-            },
-            trades=[(account_id, trade) for account_id, trades in self.saved.trades.items() for trade in trades],
-            contracts=[ContractSeen(now, contract) for contract in self.saved.contracts],
         )
         not_built = rules_not_built(active.risk.rules)
         if not_built:
@@ -251,6 +257,7 @@ class Service:
     def _build_outputs(self) -> None:
         self.view = View(self.home.public, self.home.database, on_name=self._view_renamed)
         self.store.mirror_to(self.view)
+        self._view = self.view
         self.audit = AuditLog(self.store, self.clock.now)
         self.api = Api(self, self.store, self.audit)
         self.announcer = Announcer(
@@ -262,19 +269,23 @@ class Service:
             alert=self._to_alerts,
             account_row=self.api.account_row,
         )
-        self.journal: Journal | None = None
         if self.options.journal:
-            self.journal = Journal(self.home.journal, version=self.version, on_alert=self._threadsafe_alert)
-            self._begin_journal()
+            journal = Journal(self.home.journal, version=self.version, on_alert=self._threadsafe_alert)
+            self.journal = journal
+            self._to_stop("the journal", 4.0, lambda: asyncio.to_thread(journal.close, 3.5))
+            if self._timed:
+                self._begin_journal(self.saved)
         self.dispatcher = Dispatcher(
             self.engine,
             self.store,
             recorder=self.journal,
-            listeners=[self.announcer],
+            listeners=[self.announcer, self],
             read_orders=self._read_orders,
             quoted=self._want_quotes,
+            on_failure=self.fail,
         )
         self.dispatcher.start()
+        self._to_stop("the decisions", 4.0, self._stop_dispatcher)
 
     def _build_gateway(self, active: Configuration) -> None:
         self.credentials = CredentialStore()
@@ -283,7 +294,7 @@ class Service:
                 active.accounts,
                 self._key_for,
                 self.clock,
-                self.dispatcher.deliver,
+                self.deliver,
                 self._gateway_alert,
                 self._trades_since,
                 contracts=self.saved.contracts,
@@ -303,6 +314,8 @@ class Service:
             login_of=lambda account_id: self.engine.account(account_id).login,
         )
         self.dispatcher.sender = self.enforcer
+        self._to_stop("the enforcement", 4.0, lambda: self.enforcer.stop(3.5))
+        self._to_stop("the gateway", 4.0, self.gateways.stop)
 
     async def _open_socket(self, active: Configuration) -> None:
         try:
@@ -310,34 +323,46 @@ class Service:
         except AdminKeyError as error:
             admin_key = None
             self.alert(f"{error} The admin cannot log in until the next start.")
-        self.server = IpcServer(
-            active.risk.ipc.host,
-            active.risk.ipc.port,
+        host, port = active.risk.ipc.host, active.risk.ipc.port
+        listening = await self._listen(host, port, admin_key)
+        if listening is None and port:
+            # A port that somebody else has taken must not keep the admin out: clients look into endpoint.json.
+            listening = await self._listen(host, 0, admin_key)
+        if listening is None:
+            self.endpoint = None
+            return
+        self.endpoint = {"host": listening.host, "port": listening.port}
+        self.announcer.outlet = self.server
+        self._to_stop("the socket", 2.0, self._stop_socket)
+
+    async def _listen(self, host: str, port: int, admin_key: bytes | None) -> Listening | None:
+        server = IpcServer(
+            host,
+            port,
             admin_key,
             self.api.handlers(),
             now=self.clock.now,
             on_alert=lambda alert: self._to_alerts(alert.severity, alert.text),
         )
-        self.endpoint: dict[str, object] = {"host": active.risk.ipc.host, "port": 0}
         try:
-            listening = await self.server.start()
+            listening = await server.start()
         except OSError as error:
-            # Enforcement never depends on the socket.
-            self.alert(f"The socket could not be opened ({error.strerror}); accounts are protected all the same.")
-        else:
-            self.endpoint = {"host": listening.host, "port": listening.port}
-            self.announcer.outlet = self.server
+            reason = error.strerror or str(error)
+            instead = f"another port is taken; set ipc.port in {self.home.risk_config_file} to a free one, or to 0"
+            goes_on = instead if port else "accounts are protected all the same, but no window can connect"
+            self.alert(f"The socket could not be opened on {host} port {port} ({reason}); {goes_on}.")
+            return None
+        self.server = server
+        return listening
 
     def _guard(self) -> None:
         if self.options.watchdog:
-            self._watchdog: Watchdog | None = Watchdog(
-                self.home.logs, on_hang=lambda text: self.system_log.write(Entry.CRITICAL, text)
-            )
-            self._watchdog.start()
-        else:
-            self._watchdog = None
-        self._parent = ParentWatch(self._host_ended)
+            watchdog = Watchdog(self.home.logs, on_hang=lambda text: self.system_log.write(Entry.CRITICAL, text))
+            watchdog.start()
+            # Ended last: it guards the shutdown too.
+            self._started.insert(0, ("the watchdog", 1.0, lambda: asyncio.to_thread(watchdog.stop)))
         if under_nssm():
+            self._parent = ParentWatch(self._host_ended)
             self._parent.start()
 
     def _host_ended(self) -> None:
@@ -350,7 +375,7 @@ class Service:
         reason = "the record of lockouts was lost and cannot be restored; nothing may be added"
         for account_id in list(self.engine.accounts):
             now = self.clock.now()
-            self.dispatcher.deliver(LockRequested(now, account_id, None, reason, "Risk Manager", keep_positions=True))
+            self.deliver(LockRequested(now, account_id, None, reason, "Risk Manager", keep_positions=True))
         await self.settled()
         if self.engine.accounts:
             await self.store.lockouts_settled()
@@ -358,8 +383,15 @@ class Service:
     # ---- while it runs
 
     async def wait(self) -> None:
-        """Returns when a stop was asked for."""
+        """Returns when a stop was asked for. Raises what made it impossible to go on."""
         await self._stopping.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def fail(self, error: BaseException) -> None:
+        """Something without which nothing is protected has ended: save, end, and be started anew."""
+        self._failure = self._failure or error
+        self.request_stop(f"an unexpected error ({type(error).__name__})")
 
     def request_stop(self, reason: str) -> None:
         """Begin the shutdown."""
@@ -399,11 +431,33 @@ class Service:
 
     def deliver(self, event: Event) -> None:
         """Feed an event."""
+        if not self._timed:
+            self._learn_time(event)
         self.dispatcher.deliver(event)
+
+    def _learn_time(self, event: Event) -> None:
+        """Until the gateway has told the time, events carry none: the machine's clock may be days ahead."""
+        if not self.clock.anchored:
+            event.at = 0
+            return
+        self._timed = True
+        self.engine.restore(self.clock.now())
+        self._begin_journal(self.saved)
+
+    def happened(self, event: Event) -> None:
+        """See `daemon.dispatcher.Listener`."""
+
+    def decided(self, decision: Decision) -> None:
+        """See `daemon.dispatcher.Listener`: a trading day gets a journal, with all that is known at its start."""
+        if isinstance(decision, DayChanged) and self.engine.days.name(self.engine.now) != self._journal_day:
+            self._begin_journal(state_of(self.engine))
+            if self.journal is not None:
+                for event in events_of(self.engine):
+                    self.journal.append(event)
 
     async def settled(self) -> None:
         """Returns when everything decided so far is carried out."""
-        await self.dispatcher.deliver_and_settle(Tick(self.clock.now()))
+        await self.dispatcher.deliver_and_settle(Tick(self.clock.now() if self._timed else 0))
 
     async def backup(self) -> str:
         """Back up the database; returns the file's name."""
@@ -454,65 +508,62 @@ class Service:
 
     def tick(self) -> None:
         """Let the engine know that time has passed."""
-        self.dispatcher.deliver(Tick(self.clock.now()))
+        if self._timed:
+            self.dispatcher.deliver(Tick(self.clock.now()))
 
     def heartbeat(self) -> None:
         """Once a few seconds: publish the status, keep the clock, watch the memory."""
         self.persist_clock()
         row = self.api.status_row()
         self.view.publish("status", row)
-        if self.server.wanted("status"):
-            self.server.publish("status", None, row)
+        if self.announcer.outlet is not None and self.announcer.outlet.wanted("status"):
+            self.announcer.outlet.publish("status", None, row)
         if row["memory_usage_mb"] > MEMORY_LIMIT_MB:
             self.alert(f"Memory is at {row['memory_usage_mb']} MB, above {MEMORY_LIMIT_MB} MB.")
 
     # ---- stop
 
     async def stop(self) -> None:
-        """Work off, flush, close. Safe to call after a start that failed half-way."""
+        """Work off, flush, close, in `STOP_SECONDS` at most. Safe to call after a start that failed half-way."""
         if self._stopped:
             return
         self._stopped = True
         self._stopping.set()
         logger.info("Stopping: {}.", self._stop_reason or "no reason given")
-        for step in (
-            self._stop_timers,
-            self._stop_gateway,
-            self._stop_enforcer,
-            self._stop_dispatcher,
-            self._stop_socket,
-            self._stop_store,
-        ):
+        deadline = self._loop.time() + STOP_SECONDS
+        while self._started:
+            name, seconds, step = self._started.pop()
+            # What comes last, the database, must not pay for what hangs before it.
+            kept_back = sum(bound for _, bound, _ in self._started)
+            bound = max(0.2, min(seconds, deadline - self._loop.time() - kept_back))
             try:
-                async with asyncio.timeout(STOP_SECONDS):
+                async with asyncio.timeout(bound):
                     await step()
-            except AttributeError:
-                continue  # not started yet
+            except TimeoutError:
+                logger.error("Stopping {} took longer than {:.0f} s; going on without.", name, bound)
             except Exception as error:  # noqa: BLE001 - each step of a shutdown gets its turn
-                logger.opt(exception=error).error("A step of the shutdown failed.")
-        with contextlib.suppress(AttributeError):
+                logger.opt(exception=error).error("Stopping {} failed.", name)
+        if self._ready:
             self.system_log.write(Entry.STOP, f"Risk Manager stopped: {self._stop_reason or 'no reason given'}.")
-            self.system_log.close()
+        self.system_log.close()
         logger.info("Stopped.")
-        with contextlib.suppress(AttributeError):
-            self.logs.close()
+        self._close_logs()
         if self._lock is not None:
             self._lock.release()
 
-    async def _stop_timers(self) -> None:
+    def _to_stop(self, name: str, seconds: float, step: Callable[[], Awaitable[object]]) -> None:
+        """Something was started: this ends it. What was started last is ended first."""
+        self._started.append((name, seconds, step))
+
+    async def _stop_ticking(self) -> None:
         if self._ticker is not None:
             self._ticker.cancel()
+
+    async def _stop_timers(self) -> None:
         self._schedule.stop()
-        self._parent.stop()
-
-    async def _stop_gateway(self) -> None:
-        await self.gateways.stop()
-
-    async def _stop_enforcer(self) -> None:
-        await self.enforcer.stop(5.0)
 
     async def _stop_dispatcher(self) -> None:
-        await self.dispatcher.stop()
+        await self.dispatcher.stop(3.5)
         self.announcer.close()
 
     async def _stop_socket(self) -> None:
@@ -522,13 +573,12 @@ class Service:
         await self.server.stop()
 
     async def _stop_store(self) -> None:
+        if self._parent is not None:
+            self._parent.stop()
         self.persist_clock()
-        if self.journal is not None:
-            await asyncio.to_thread(self.journal.close)
         await self.store.close()
-        await asyncio.to_thread(self.view.close)
-        if self._watchdog is not None:
-            await asyncio.to_thread(self._watchdog.stop)
+        if self._view is not None:
+            await asyncio.to_thread(self._view.close)
 
     # ---- within
 
@@ -547,18 +597,23 @@ class Service:
                     logger.opt(exception=error).error("A tick failed.")
 
         self._ticker = asyncio.create_task(run(), name="ticks")
+        self._to_stop("the ticks", 0.5, self._stop_ticking)
 
-    def _begin_journal(self) -> None:
-        if self.journal is not None:
-            now = self.clock.now()
-            self.journal.start(self.engine.days.name(now), self.engine.config, self.engine.calendar, self.saved, now)
+    def _begin_journal(self, state: SavedState) -> None:
+        if self.journal is None:
+            return
+        now = self.engine.now
+        kept = {CLOCK_KEY: state.daemon.get(CLOCK_KEY), NO_RESET_BEFORE: self.configuration.no_reset_before}
+        self._journal_day = self.engine.days.name(now)
+        self.journal.start(
+            self._journal_day, self.engine.config, self.engine.calendar, replace(state, daemon=kept), now
+        )
 
     def _configuration_changed(self, configuration: Configuration, no_reset_before: int) -> None:
         before, self._saved_config = self._saved_config, configuration
         if before is None:
             return
-        now = self.clock.now()
-        self.dispatcher.deliver(ConfigChanged(now, configuration.risk, configuration.holidays, no_reset_before))
+        self.deliver(ConfigChanged(self.clock.now(), configuration.risk, configuration.holidays, no_reset_before))
         self.logs.set_level(configuration.risk.logging.level)
         if before.accounts != configuration.accounts:
             self._in_background(self._apply_accounts(configuration), "apply accounts")
@@ -636,11 +691,10 @@ class Service:
         self._loop.call_soon_threadsafe(self._write_endpoint)
 
     def _write_endpoint(self) -> None:
-        endpoint = getattr(self, "endpoint", None)
-        if endpoint is None or self._stopped:
+        if self.endpoint is None or self._stopped:
             return
         content = {
-            **endpoint,
+            **self.endpoint,
             "pid": os.getpid(),
             "version": self.version,
             "instance": self.instance,

@@ -105,7 +105,7 @@ async def test_case_3_one_positions_loss_closes_that_position_alone(tmp_path: Pa
         here.trader().buy("ES", 1)
         mnq = here.sim.contract("MNQ").id
         book = here.service.engine.market.books
-        await eventually(lambda: mnq in book and book[mnq].bid, "quotes are subscribed")
+        await here.quoted("MNQ")
         here.sim.set_quote("MNQ", "20925.25", "20925.50")
         await eventually(lambda: book[mnq].bid == 20925_250000000, "the quote is judged")
         (position,) = (row for row in await here.call("get_positions", account_id=101) if row["symbol"] == "MNQ")
@@ -217,6 +217,7 @@ async def test_case_7_fills_of_one_losing_exit_are_summed_and_a_worse_one_length
 async def test_case_8_position_without_a_covering_stop_is_closed_after_the_grace(tmp_path: Path, stop: str) -> None:
     async with world(tmp_path, only("no_stop_loss_grace")) as here:
         here.trader().buy("MNQ", 2)
+        await here.quoted("MNQ")
         bid = Decimal(str(here.sim.quote("MNQ")[0]))
         if stop == "too small":
             order = here.trader().sell("MNQ", 1, kind="stop", stop=bid - 25)

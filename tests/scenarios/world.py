@@ -53,7 +53,7 @@ def accounts(*ids: int, login: str = "trader1") -> list[Login]:
 def broker(logins: list[Login], start: datetime = WEDNESDAY, **more: Any) -> SimulatorConfig:
     """Settings of a broker without fees and without a request limit."""
     free = dict.fromkeys(("ES", "NQ", "MNQ", "RTY", "MES"), 0)
-    return SimulatorConfig(logins=logins, start=start, rate_limit=None, fees={**free}, **more)
+    return SimulatorConfig(logins=logins, start=start, rate_limit=None, fees={**free}, ping_interval=0.3, **more)
 
 
 def write_home(folder: Path, simulator: Simulator, risk: Mapping[str, Any]) -> Home:
@@ -158,6 +158,12 @@ class World:
     def held(self, account: int = 101) -> dict[str, int]:
         """Signed contracts by symbol."""
         return {holding.symbol: holding.net for holding in self.sim.positions(account)}
+
+    async def quoted(self, symbol: str) -> None:
+        """Wait until the daemon has a price of a contract that is held."""
+        contract = self.sim.contract(symbol).id
+        books = self.service.engine.market.books
+        await eventually(lambda: contract in books and books[contract].bid, f"a quote of {symbol}")
 
     def working(self, account: int = 101) -> set[int]:
         """Ids of the working orders."""
