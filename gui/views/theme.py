@@ -33,11 +33,13 @@ class Theme(QObject):
         self.tokens: Tokens = DARK
         self.choice = ThemeChoice.SYSTEM
         self._app: QApplication | None = None
+        self._dark_palette = True
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def install(self, app: QApplication, choice: ThemeChoice) -> None:
         """Load the fonts, set the look, follow the system's scheme from now on."""
         self._app = app
+        self._dark_palette = app.palette().color(QPalette.ColorRole.Window).lightness() < 128
         app.setStyle("Fusion")
         for weight in ("Regular", "Medium", "SemiBold", "Bold"):
             QFontDatabase.addApplicationFont(str(shipped(f"resources/fonts/InterTabular-{weight}.otf")))
@@ -66,13 +68,16 @@ class Theme(QObject):
     def _apply(self) -> None:
         if self._app is None:
             return
-        dark = self.choice is ThemeChoice.DARK
-        if self.choice is ThemeChoice.SYSTEM:
-            dark = self._app.styleHints().colorScheme() != Qt.ColorScheme.Light
+        dark = self._system_is_dark() if self.choice is ThemeChoice.SYSTEM else self.choice is ThemeChoice.DARK
         self.tokens = DARK if dark else LIGHT
         self._app.setPalette(_palette(self.tokens))
         self._app.setStyleSheet(stylesheet(self.tokens, *self._glyphs()))
         self.changed.emit()
+
+    def _system_is_dark(self) -> bool:
+        scheme = self._app.styleHints().colorScheme() if self._app is not None else Qt.ColorScheme.Unknown
+        # A system that does not say is taken by the palette it started us with.
+        return self._dark_palette if scheme == Qt.ColorScheme.Unknown else scheme == Qt.ColorScheme.Dark
 
     def _glyphs(self) -> tuple[str, str, str]:
         """Chevrons and check mark as files in the theme's colours: style sheets take no other source."""

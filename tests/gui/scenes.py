@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -178,45 +178,47 @@ SCENES = (
 
 
 class Stage:
-    """Draws scenes in both themes."""
+    """Draws scenes in both themes. Scenes of the same state share a window: building and styling one is what costs."""
 
     def __init__(self, app: QApplication, settings: Settings) -> None:
         self._app, self._settings = app, settings
 
-    def draw(self, scene: Scene) -> Iterator[tuple[str, QImage, list[str]]]:
-        """Theme, picture and the texts that do not fit, for the dark and the light theme."""
-        theme().choose(ThemeChoice.DARK)
-        state = scene.prepare()
-        commands = SilentCommands()
-        self._settings.page = ""
-        self._settings.account = sample.APEX
-        window = TraderWindow(Context(state, commands, self._settings), "0.1.0")
+    def draw(self, scenes: Sequence[Scene]) -> Iterator[tuple[Scene, str, QImage, list[str]]]:
+        """Scene, theme, picture and the texts that do not fit."""
+        for prepare in dict.fromkeys(scene.prepare for scene in scenes):
+            mine = [scene for scene in scenes if scene.prepare is prepare]
+            self._settings.page = ""
+            self._settings.account = sample.APEX
+            theme().choose(ThemeChoice.DARK)
+            window = TraderWindow(Context(prepare(), SilentCommands(), self._settings), "0.1.0")
+            window.show()
+            window.refresher.flush()
+            for choice in (ThemeChoice.DARK, ThemeChoice.LIGHT):
+                theme().choose(choice)
+                for scene in mine:
+                    shown = self._put_on(window, scene)
+                    yield scene, choice.value, shown.grab().toImage(), texts_that_do_not_fit(shown)
+                    if shown is not window:
+                        shown.close()
+            window.refresher.close()
+            window.close()
+            window.deleteLater()
+            # Without a running loop nobody deletes what is to be deleted later, and every theme would restyle it again.
+            self._app.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+            self._app.processEvents()
+
+    def _put_on(self, window: TraderWindow, scene: Scene) -> QWidget:
         window.resize(scene.size)
         window.go_to(scene.page)
-        window.show()
-        window.refresher.flush()
         for _ in range(4):
             self._app.processEvents()
-        shown: QWidget = window
-        if scene.dialog is not None:
-            dialog = window.ask_lock(choice=scene.dialog)
-            assert dialog is not None
-            for _ in range(3):
-                self._app.processEvents()
-            shown = dialog
-        for choice in (ThemeChoice.DARK, ThemeChoice.LIGHT):
-            theme().choose(choice)
-            for _ in range(2):
-                self._app.processEvents()
-            yield choice.value, shown.grab().toImage(), texts_that_do_not_fit(shown)
-        window.refresher.close()
-        if scene.dialog is not None:
-            shown.close()
-        window.close()
-        window.deleteLater()
-        # Without a running loop nobody deletes what is to be deleted later, and every theme would restyle it again.
-        self._app.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-        self._app.processEvents()
+        if scene.dialog is None:
+            return window
+        dialog = window.ask_lock(choice=scene.dialog)
+        assert dialog is not None
+        for _ in range(3):
+            self._app.processEvents()
+        return dialog
 
 
 def texts_that_do_not_fit(root: QWidget) -> list[str]:

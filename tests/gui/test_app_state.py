@@ -43,7 +43,8 @@ def test_snapshot_when_applied_fills_every_account(state: AppState) -> None:
 
 def test_snapshot_when_repeated_replaces_and_forgets_closed_accounts(state: AppState) -> None:
     again = sample.snapshot()
-    del again["accounts"][FUNDED]
+    for topic in ("accounts", "pnl", "positions", "orders", "lockouts", "rules"):
+        del again[topic][FUNDED]
     state.apply_snapshot(again)
     assert FUNDED not in state.accounts
 

@@ -1,0 +1,161 @@
+"""The connection: what is asked, what happens when it breaks, how commands fail. A fake daemon, real sockets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from gui.app_state import AppState, Link, Notice
+from gui.client import CommandError, DaemonClient
+from gui.state_reader import StateReader
+from shared.paths import Home
+from tests.gui import sample
+from tests.gui.fake_daemon import FakeDaemon, fake_daemon
+from tests.gui.live import eventually
+from tests.gui.sample import APEX, HandClock
+
+
+@asynccontextmanager
+async def connected(home: Home, state: AppState, poll: float = 0.05) -> AsyncIterator[DaemonClient]:
+    client = DaemonClient(home, state, StateReader(home), poll_seconds=poll)
+    client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def fresh(hand: HandClock) -> AppState:
+    return AppState(hand)
+
+
+@pytest.fixture
+async def daemon(home: Home) -> AsyncIterator[FakeDaemon]:
+    async with fake_daemon(home) as made:
+        yield made
+
+
+async def test_client_when_daemon_is_there_fills_the_state(home: Home, fresh: AppState, daemon: FakeDaemon) -> None:
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE and fresh.accounts_known, what="online")
+        await client.watch(APEX)
+        view = fresh.accounts[APEX]
+        assert view.pnl.realized == Decimal("-318.26")
+        assert len(view.trades or {}) == 18
+        assert len(view.curve) > 100
+        assert view.desk[0].clock_in is not None
+        await eventually(lambda: len(view.enforcement) == 6, what="the log")
+
+
+async def test_client_when_event_comes_applies_it(home: Home, fresh: AppState, daemon: FakeDaemon) -> None:
+    async with connected(home, fresh):
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        daemon.event("pnl", APEX, sample.pnl("-99.00", "1.00", 3))
+        await eventually(lambda: fresh.accounts[APEX].pnl.realized == Decimal(-99), what="the event")
+
+
+async def test_client_when_a_gap_is_noticed_asks_for_a_snapshot(
+    home: Home, fresh: AppState, daemon: FakeDaemon
+) -> None:
+    async with connected(home, fresh):
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        daemon.snapshot["pnl"][APEX] = sample.pnl("-77.00", "0.00", 3)
+        daemon.event("pnl", APEX, sample.pnl("-1.00", "1.00", 3), skip=2)
+        await eventually(lambda: fresh.accounts[APEX].pnl.realized == Decimal(-77), what="the fresh snapshot")
+
+
+async def test_client_when_connection_breaks_says_so_and_comes_back(
+    home: Home, fresh: AppState, daemon: FakeDaemon
+) -> None:
+    links: list[Link] = []
+    fresh.listen(lambda change: links.append(fresh.link) if change.topic == "link" else None)
+    async with connected(home, fresh):
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        heard: list[Notice] = []
+        fresh.listen_notices(heard.append)
+        daemon.snapshot["lockouts"][APEX] = [sample.lockout(4)]
+        daemon.cut()
+        await eventually(lambda: Link.OFFLINE in links, what="offline")
+        await eventually(lambda: fresh.link is Link.ONLINE, what="online again")
+        assert [notice.kind for notice in heard] == ["lockout"]
+
+
+async def test_client_when_daemon_hangs_says_so(
+    home: Home, fresh: AppState, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        answer = client.rpc.call
+
+        async def impatient(method: str, params: object = None, timeout: float | None = None) -> object:
+            return await answer(method, params, 0.1)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(client.rpc, "call", impatient)
+        daemon.silent = True
+        await eventually(lambda: fresh.link is Link.OFFLINE, what="not answering")
+        assert "does not answer" in fresh.link_detail
+        daemon.silent = False
+        daemon.cut()
+        await eventually(lambda: fresh.link is Link.ONLINE, what="answering again")
+
+
+async def test_client_when_there_is_no_daemon_says_what_to_do(home: Home, fresh: AppState) -> None:
+    home.create()
+    async with connected(home, fresh):
+        await eventually(lambda: fresh.link is Link.OFFLINE, what="offline")
+        assert "riskd run" in fresh.link_detail
+
+
+async def test_lock_when_confirmed_sends_minutes_or_an_end_in_utc(
+    home: Home, fresh: AppState, daemon: FakeDaemon
+) -> None:
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        await client.lock_account(APEX, minutes=15)
+        await client.lock_account(APEX, until=sample.RESET, reason="enough")
+    sent = [params for method, params in daemon.calls if method == "lock_account"]
+    assert sent == [
+        {"account_id": APEX, "minutes": 15, "reason": "Locked by the trader."},
+        {"account_id": APEX, "until": "2026-11-20T22:00:00.000000Z", "reason": "enough"},
+    ]
+
+
+async def test_lock_when_refused_says_the_daemons_reason(home: Home, fresh: AppState, daemon: FakeDaemon) -> None:
+    daemon.answers["lock_account"] = ValueError("the time lies in the past.")
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        with pytest.raises(CommandError, match="The account was not locked: the time lies in the past"):
+            await client.lock_account(APEX, until=sample.NOW - timedelta(days=1))
+
+
+async def test_lock_when_answer_is_lost_does_not_claim_either(home: Home, fresh: AppState, daemon: FakeDaemon) -> None:
+    async with connected(home, fresh, poll=5) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        await daemon.stop()
+        await eventually(lambda: fresh.link is Link.OFFLINE)
+        with pytest.raises(CommandError, match="not known whether"):
+            await client.lock_account(APEX, minutes=15)
+
+
+async def test_history_when_online_comes_from_the_daemon(home: Home, fresh: AppState, daemon: FakeDaemon) -> None:
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        assert [lock.lockout_id for lock in await client.lockout_history(None)] == [3]
+        assert await client.older_entries(None, 41) == 6
+
+
+async def test_history_when_there_is_nothing_is_empty(home: Home, fresh: AppState) -> None:
+    home.create()
+    client = DaemonClient(home, fresh, StateReader(home))
+    assert await client.lockout_history(None) == []
+    assert await client.older_entries(None, None) == 0
+    await client.close()

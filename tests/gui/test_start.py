@@ -1,0 +1,109 @@
+"""Starting: one instance, options, autostart entry, elevation."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from gui import autostart, elevation
+from gui.__main__ import main, parser
+from gui.elevation import Outcome, judge
+from gui.single_instance import SingleInstance, server_name
+from shared.paths import Home
+
+
+def test_instance_when_second_starts_raises_the_first(look: QApplication, tmp_path: Path, qtbot: object) -> None:
+    name = server_name(Home(tmp_path), "trader")
+    first = SingleInstance(name)
+    assert first.acquire()
+    raised: list[int] = []
+    first.raised.connect(lambda: raised.append(1))
+    # Another process, as it is in life: the first answers from its own loop.
+    second = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from PySide6.QtCore import QCoreApplication; from gui.single_instance import SingleInstance;"
+            f"a = QCoreApplication([]); sys.exit(7 if SingleInstance({name!r}).acquire() else 0)",
+        ]
+    )
+    for _ in range(1000):
+        look.processEvents()
+        if second.poll() is not None and raised:
+            break
+        look.thread().msleep(10)
+    assert second.wait(5) == 0
+    assert raised == [1]
+    first.release()
+    third = SingleInstance(name)
+    assert third.acquire()
+    third.release()
+
+
+def test_instance_when_home_or_role_differs_is_another(tmp_path: Path) -> None:
+    names = {server_name(Home(tmp_path / home), role) for home in ("a", "b") for role in ("trader", "admin")}
+    assert len(names) == 4
+
+
+def test_options_when_given_are_understood() -> None:
+    options = parser().parse_args(["--home", "/x", "--minimized", "--admin"])
+    assert (options.home, options.minimized, options.admin) == ("/x", True, True)
+
+
+def test_options_when_wrong_end_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(["--nonsense"])
+    assert error.value.code == 2
+
+
+def test_version_when_asked_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("Risk Manager ")
+
+
+def test_autostart_when_switched_on_and_off_writes_and_removes_the_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert not autostart.enabled()
+    autostart.set_enabled(True)
+    assert autostart.enabled()
+    entry = (tmp_path / "autostart" / "risk-manager.desktop").read_text(encoding="utf-8")
+    assert "--minimized" in entry
+    autostart.set_enabled(False)
+    autostart.set_enabled(False)
+    assert not autostart.enabled()
+
+
+@pytest.mark.parametrize(
+    ("result", "last_error", "outcome"),
+    [(42, 0, Outcome.STARTED), (5, 1223, Outcome.DECLINED), (2, 2, Outcome.FAILED), (0, 8, Outcome.FAILED)],
+)
+def test_elevation_when_windows_answers_is_understood(result: int, last_error: int, outcome: Outcome) -> None:
+    judged, words = judge(result, last_error)
+    assert judged is outcome
+    assert bool(words) is (outcome is not Outcome.STARTED)
+
+
+def test_elevation_when_declined_is_said_calmly() -> None:
+    assert judge(5, 1223)[1] == "The admin window was not opened: the question of Windows was answered with No."
+
+
+def test_elevation_when_installed_starts_the_fixed_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "RiskManager.exe"))
+    program, arguments = elevation.admin_command(Home(tmp_path / "home"))
+    assert program == str(tmp_path / "RiskManagerAdmin.exe")
+    assert arguments == ["--home", str(tmp_path / "home")]
+
+
+def test_elevation_when_key_can_not_be_read_says_which_file(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert not elevation.may_read_key(home)
+    home.create()
+    home.admin_key.write_bytes(b"k" * 32)
+    assert elevation.may_read_key(home)
+    assert elevation.without_rights(home)
