@@ -1,7 +1,7 @@
 """The socket: JSON-RPC over lines on loopback, for the tray, the admin window and scripts.
 
 `IpcServer` wires `shared.rpc_connection` (what a line means), `daemon.ipc_admission` (who may stay),
-`daemon.ipc_broadcast` (subscriptions) and the handlers of the daemon. Nothing here waits for a client, and nothing a
+`daemon.ipc_subscriptions` and the handlers of the daemon. Nothing here waits for a client, and nothing a
 client sends stops the daemon. Everything runs in the thread of the event loop that called `start`.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from loguru import logger
 
 from daemon.ipc_admission import Admission, Rank
-from daemon.ipc_broadcast import DEFAULT_INTERVALS, Broadcaster
+from daemon.ipc_broadcast import DEFAULT_INTERVALS
 from daemon.ipc_listener import Listening, accept_for_ever, bind_loopback, loopback_address
 from daemon.ipc_sessions import (
     AlertKind,
@@ -27,6 +27,7 @@ from daemon.ipc_sessions import (
     Session,
     second_factor_needed,
 )
+from daemon.ipc_subscriptions import Subscriptions
 from daemon.ipc_turns import Turns
 from shared.admin_auth import AdminGate, Login
 from shared.protocol import MAX_LINE, ErrorCode, RpcError, error_line, result_line
@@ -96,7 +97,7 @@ class IpcServer:
         self._on_alert = on_alert
         self._second_factor = second_factor
         self._monotonic = monotonic
-        self._broadcaster = Broadcaster(topic_intervals)
+        self._subscriptions = Subscriptions(topic_intervals, monotonic, self._event_failed)
         self._admission = Admission(self.limits.places)
         self._sessions: dict[int, Session] = {}
         self._numbers = 0
@@ -104,7 +105,6 @@ class IpcServer:
         self._calls: set[asyncio.Task[None]] = set()
         self._turns: Turns | None = None
         self._all_calls = CallBucket(self.limits.all_calls, monotonic())
-        self._flush_timer: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._alerted_at: dict[AlertKind, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -150,9 +150,9 @@ class IpcServer:
             await asyncio.wait(running, timeout=grace)
         for task in running:
             task.cancel()
-        for timer in (self._sweep_timer, self._flush_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+        self._subscriptions.stop()
         if self._turns is not None:
             self._turns.stop()
         for session in list(self._sessions.values()):
@@ -173,7 +173,7 @@ class IpcServer:
 
     def wanted(self, topic: str) -> bool:
         """Whether anybody listens to a topic."""
-        return self._broadcaster.wanted(topic)
+        return self._subscriptions.wanted(topic)
 
     def publish(self, topic: str, account_id: int | None, data: object, *, key: str | None = None) -> None:
         """Sends an `event` to the topic's subscribers. Cheap, never waits, never raises; event loop's thread only.
@@ -181,26 +181,7 @@ class IpcServer:
         Of pnl, positions and quotes only the latest per (topic, account, key) is sent, some times a second, so `data`
         is the whole state of that account (or of that key of it), never a difference; it must not change afterwards.
         """
-        try:
-            self._broadcaster.publish(topic, account_id, data, key, self._monotonic())
-        except TypeError as error:
-            self._event_failed(topic, error)
-        self._arm_flush()
-
-    def _arm_flush(self) -> None:
-        if self._flush_timer is not None or self._loop is None:
-            return
-        due_at = self._broadcaster.due_at()
-        if due_at is not None:
-            self._flush_timer = self._loop.call_later(max(0.0, due_at - self._monotonic()), self._flush)
-
-    def _flush(self) -> None:
-        self._flush_timer = None
-        try:
-            self._broadcaster.flush(self._monotonic())
-        except TypeError as error:
-            self._event_failed("?", error)
-        self._arm_flush()
+        self._subscriptions.publish(topic, account_id, data, key)
 
     def _event_failed(self, topic: str, error: TypeError) -> None:
         self._alert("event_dropped", "warning", f"An event of the topic {topic} could not be sent: {error}.")
@@ -232,9 +213,7 @@ class IpcServer:
         """Forgets a connection; may be called more than once."""
         self._admission.leave(session.number)
         self._sessions.pop(session.number, None)
-        for topic in session.topics:
-            self._broadcaster.part(session, topic)
-        session.topics.clear()
+        self._subscriptions.leave(session, session.topics)
 
     def linger(self, transport: asyncio.Transport, *, flush_first: bool) -> None:
         """Lets a closing connection's last line arrive, for a moment and for so many connections at most."""
@@ -352,9 +331,7 @@ class IpcServer:
                         await self._subscribe(session, call)
                         return
                     result = await self._result(session, call)
-                line = result_line(call.id, result)
-                if len(line) > MAX_LINE:
-                    raise RpcError(ErrorCode.INVALID_PARAMS, "The answer is longer than one line may be; ask for less.")
+                line = self._answer_line(call, result)
             except RpcError as error:
                 line = error_line(call.id, error)
             except TimeoutError:
@@ -387,54 +364,37 @@ class IpcServer:
             return {"authenticated": False}
         return await self._handlers[name](params, self._context(session, call))
 
-    # ---- subscriptions
-
     async def _subscribe(self, session: Session, call: Call) -> None:
         assert isinstance(call.params, TopicsParams)
-        topics = list(call.params.topics)
+        topics = [str(topic) for topic in call.params.topics]
         if not call.signed and any(topic in ADMIN_TOPICS for topic in topics):
             raise RpcError(ErrorCode.NOT_AUTHORIZED, f"The topic {ADMIN_TOPICS[0]} is for administrators.")
-        async with session.subscribing:
-            before = dict(session.topics)
-            session.hold([str(topic) for topic in topics])
-            try:
-                self._join(session, [str(topic) for topic in topics])
-                snapshot = await self._handlers["subscribe"](call.params, self._context(session, call))
-                if session.held_too_many():
-                    raise _busy("Too much happened while the snapshot was made", 0.5)
-                line = result_line(call.id, {"topics": list(session.topics), "snapshot": snapshot, "seq": session.seq})
-                if len(line) > MAX_LINE:
-                    raise RpcError(ErrorCode.INVALID_PARAMS, "The snapshot is too long; subscribe to fewer topics.")
-                if not call.notification:
-                    session.send(line)
-            except BaseException:
-                for topic in [topic for topic in session.topics if topic not in before]:
-                    self._part(session, topic)
-                raise
-            finally:
-                session.release()
+
+        def answer(result: object) -> None:
+            line = self._answer_line(call, result)
+            if not call.notification:
+                session.send(line)
+
+        def snapshot() -> Awaitable[object]:
+            return self._handlers["subscribe"](call.params, self._context(session, call))
+
+        await self._subscriptions.subscribe(session, topics, snapshot, answer)
         self._note_subscription(session)
 
     def _unsubscribe(self, session: Session, params: TopicsParams) -> dict[str, object]:
-        for topic in params.topics:
-            self._part(session, topic)
+        self._subscriptions.leave(session, params.topics)
         self._note_subscription(session)
         return {"topics": list(session.topics)}
-
-    def _join(self, session: Session, topics: list[str]) -> None:
-        if session.closed:
-            return
-        for topic in topics:
-            session.topics[topic] = None
-            self._broadcaster.join(session, topic)
-
-    def _part(self, session: Session, topic: str) -> None:
-        session.topics.pop(topic, None)
-        self._broadcaster.part(session, topic)
 
     def _note_subscription(self, session: Session) -> None:
         if session.number in self._sessions:
             self._admission.subscription(session.number, bool(session.topics))
+
+    def _answer_line(self, call: Call, result: object) -> bytes:
+        line = result_line(call.id, result)
+        if len(line) > MAX_LINE:
+            raise RpcError(ErrorCode.INVALID_PARAMS, "The answer is longer than one line may be; ask for less.")
+        return line
 
     # ---- administrators
 
@@ -456,8 +416,7 @@ class IpcServer:
     def _admin_session_over(self, session: Session) -> None:
         session.second_factor_given = False
         session.calls.change(self.limits.calls)
-        for topic in [topic for topic in session.topics if topic in ADMIN_TOPICS]:
-            self._part(session, topic)
+        self._subscriptions.leave(session, ADMIN_TOPICS)
         if session.number in self._sessions and self._admission.rank(session.number) is Rank.ADMIN:
             self._admission.admin_ended(session.number, bool(session.topics))
 
