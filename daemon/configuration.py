@@ -87,6 +87,11 @@ class ConfigurationService:
         return self._state.active
 
     @property
+    def wished(self) -> Configuration:
+        """The configuration that the files ask for."""
+        return self._state.wished
+
+    @property
     def no_reset_before(self) -> int:
         """See `TradingDays`."""
         return self._state.no_reset_before
