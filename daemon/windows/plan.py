@@ -218,7 +218,7 @@ def _desktop_steps(facts: Facts, program: Program, options: Options) -> list[Ste
         Step(
             "Add Risk Manager to the start menu",
             "the trader opens his view there",
-            (_shortcut(facts.start_menu / "Risk Manager.lnk", gui),),
+            (_shortcut(facts.start_menu / "Risk Manager.lnk", gui, facts.home),),
             required=False,
         ),
     ]
@@ -227,7 +227,7 @@ def _desktop_steps(facts: Facts, program: Program, options: Options) -> list[Ste
             Step(
                 "Start the tray app at logon",
                 "for every user; --no-autostart leaves it out",
-                (SetRegistry(RUN_KEY, RUN_VALUE, f'"{gui}"'),),
+                (SetRegistry(RUN_KEY, RUN_VALUE, f'"{gui}" --minimized --home "{facts.home}"'),),
                 () if facts.service_exists else (DeleteRegistry(RUN_KEY, RUN_VALUE),),
                 required=False,
             )
@@ -288,13 +288,13 @@ def plan_uninstall(facts: Facts, *, purge: bool) -> list[Step]:
     return steps
 
 
-def _shortcut(link: PurePath, program: PurePath) -> Command:
+def _shortcut(link: PurePath, program: PurePath, home: PurePath) -> Command:
     def quoted(path: PurePath) -> str:
         return "'" + str(path).replace("'", "''") + "'"
 
     script = (
         f"$s = (New-Object -ComObject WScript.Shell).CreateShortcut({quoted(link)}); "
-        f"$s.TargetPath = {quoted(program)}; $s.Save()"
+        f"$s.TargetPath = {quoted(program)}; $s.Arguments = '--home ' + [char]34 + {quoted(home)} + [char]34; $s.Save()"
     )
     argv = ("powershell.exe", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-Command", script)
     return Command(argv, creates=link)

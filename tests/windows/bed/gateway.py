@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -15,12 +16,19 @@ LIMIT = 500
 ACCOUNTS = tuple(range(101, 113))
 
 
+def free_port() -> int:
+    """A port that nobody uses now: loopback is shared with everything else on this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 class GatewayThread:
     """Use as a context manager. ``call`` runs a function of the simulator in its event loop and returns the result."""
 
     def __init__(self) -> None:
         accounts = [Account(account_id, f"50KTC-V2-{account_id}") for account_id in ACCOUNTS]
         self.simulator = Simulator(SimulatorConfig(logins=[Login("trader1", "key-1", accounts)]))
+        self.ipc_port = free_port()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
 
@@ -50,7 +58,7 @@ class GatewayThread:
             "logins:\n  - {username: trader1, api_key: key-1, accounts: all}\n"
         )
         rules = (
-            "version: 1\n"
+            f"version: 1\nipc: {{port: {self.ipc_port}}}\n"
             f"rules:\n  daily_realized_loss: {{enabled: true, limit: -{LIMIT}}}\n"
             "  max_contracts: {enabled: true, limit: 3, count_type: net, close_all: true, reduce_to_limit: false}\n"
         )

@@ -127,10 +127,10 @@ class ServiceLife:
         self, windows: Windows, gateway: GatewayThread
     ) -> None:
         windows.service("stop")
-        with socket.create_server(("127.0.0.1", 5555)):
+        with socket.create_server(("127.0.0.1", gateway.ipc_port)):
             code, said = windows.service("start")
             assert code == 0, said
-            assert windows.endpoint()["port"] != 5555
+            assert windows.endpoint()["port"] != gateway.ipc_port
             self.breach(windows, gateway, 103)
 
     def test_08_view_when_a_reader_locks_it_does_not_keep_the_daemon_from_enforcing(

@@ -33,11 +33,12 @@ def eventually[T](look: Callable[[], T], what: str, *, timeout_s: float = 60.0) 
 class Windows:
     """One Wine prefix, a copy made by ``tests/windows/run`` for this run alone.
 
-    ``riskd``: the words that start the daemon's command line on Windows.
+    ``riskd``: the words that start the daemon's command line on Windows; ``installer``: those that install it.
     """
 
     def __init__(self, riskd: list[str]) -> None:
         self.riskd = riskd
+        self.installer = [*riskd, "service", "install"]
         self.prefix = Path(os.environ["WINEPREFIX"])
         self.work = Path(os.environ["RISK_MANAGER_BED_WORK"])
         self.home = self.path(HOME)
@@ -47,26 +48,24 @@ class Windows:
         return self.prefix / "drive_c" / Path(*windows.parts[1:])
 
     def run(self, *words: str, timeout_s: float = 180, cwd: Path = ROOT) -> tuple[int, str]:
-        """Run a Windows program; returns its exit code and output.
-
-        CPython under Wine needs a pipe as its output, so ``cat`` is one; what the service inherits must not be ours.
-        """
-        script = 'wine "$@" 2>&1 | cat; exit "${PIPESTATUS[0]}"'
-        command = ["timeout", "-k", "10", str(timeout_s), "setsid", "-w", "bash", "-c", script, "wine", *words]
+        """Run a Windows program; returns its exit code and output. Fails when it does not end in time."""
+        command = [str(ROOT / "tests/windows/program"), str(timeout_s), *words]
         log = self.work / "command.log"
-        with log.open("wb") as output:
+        with log.open("wb") as output:  # not a pipe of ours: the service would keep it open
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, cwd=cwd)
-        return done.returncode, log.read_text(encoding="utf-8", errors="replace")
+        said = log.read_text(encoding="utf-8", errors="replace")
+        assert done.returncode not in {124, 137}, f"{words} did not end within {timeout_s:g} s: {said}"
+        return done.returncode, said
 
     def service(self, *words: str, timeout_s: float = 240) -> tuple[int, str]:
-        """``riskd service …``."""
-        return self.run(*self.riskd, "service", *words, timeout_s=timeout_s)
+        """``riskd service …``, and for ``install`` what a user would run."""
+        before = self.installer if words[0] == "install" else [*self.riskd, "service", words[0]]
+        return self.run(*before, *words[1:], timeout_s=timeout_s)
 
     def start_program(self, *words: str) -> subprocess.Popen[bytes]:
         """A Windows program that runs until its process group is ended with ``end``."""
         return subprocess.Popen(
-            ["timeout", "-k", "5", "300", "bash", "-c", 'wine "$@" 2>&1 | cat', "wine", *words],
-            stdin=subprocess.DEVNULL,
+            [str(ROOT / "tests/windows/program"), "300", *words],
             stdout=(self.work / "program.log").open("wb"),
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -1,0 +1,118 @@
+"""The same life of the service for what people install: the frozen build, put in place by its install.cmd."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path, PureWindowsPath
+
+import pytest
+
+from tests.windows.bed.gateway import GatewayThread
+from tests.windows.bed.scenario import ServiceLife
+from tests.windows.bed.windows import ROOT, Windows, eventually
+
+pytestmark = pytest.mark.timeout(400)
+
+UNPACKED = PureWindowsPath(r"C:\users\Public\Downloads\RiskManager")
+TARGET = PureWindowsPath(r"C:\Program Files\Risk Manager")
+SOURCES = ("daemon", "gui", "shared", "config", "resources", "nssm", "build.spec", "pyproject.toml")
+
+
+def content_hash() -> str:
+    """Of everything that goes into a build: the sources and the bed with its wheels."""
+    digest = hashlib.sha256(os.environ["RISK_MANAGER_BED"].encode())
+    for name in SOURCES:
+        root = ROOT / name
+        for path in sorted([root] if root.is_file() else root.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def build(windows: Windows) -> Path:
+    """The install folder, built under Wine or taken from the cache of the bed."""
+    cache = Path(os.environ["RISK_MANAGER_BED"]).parent / "frozen"
+    folder = cache / content_hash()
+    if not folder.exists():
+        dist = windows.work / "dist"
+        words = ["nssm/package.py", "--no-zip", "--dist", f"Z:{dist}", "--work", f"Z:{windows.work / 'build'}"]
+        code, said = windows.run(os.environ["WPY"], *words, timeout_s=1800)
+        assert code == 0, said
+        sys.stdout.write(said)
+        shutil.rmtree(cache, ignore_errors=True)  # one build is 400 MB: only the newest is kept
+        cache.mkdir()
+        (made,) = dist.iterdir()
+        shutil.move(made, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[GatewayThread]:
+    with GatewayThread() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def windows() -> Windows:
+    installed = Windows([str(TARGET / "daemon" / "riskd.exe")])
+    unpacked = installed.path(UNPACKED)
+    if not unpacked.exists():
+        shutil.copytree(build(installed), unpacked)
+    installed.installer = ["cmd.exe", "/c", str(UNPACKED / "install.cmd")]
+    return installed
+
+
+@pytest.mark.timeout(2000)
+def test_build_when_made_holds_the_three_programs_and_nothing_that_is_not_needed(windows: Windows) -> None:
+    folder = windows.path(UNPACKED)
+    files = [path.relative_to(folder).as_posix().lower() for path in folder.rglob("*") if path.is_file()]
+
+    for name in ("daemon/riskd.exe", "gui/riskmanager.exe", "gui/riskmanageradmin.exe", "install.cmd", "uninstall.cmd"):
+        assert name in files
+    assert any(name.endswith("nssm/nssm.exe") for name in files)
+    assert [name for name in files if name.startswith("daemon/") and "pyside6" in name] == []
+    assert [name for name in files if name.startswith("gui/") and "polars" in name] == []
+    for unwanted in ("/tests/", "tkinter", "qt6quick", "qt6qml", "opengl32sw", "pytest", "hypothesis", "pandas"):
+        assert [name for name in files if unwanted in name] == []
+
+
+def test_admin_program_when_looked_at_asks_for_an_administrator_and_the_trader_s_does_not(windows: Windows) -> None:
+    gui = windows.path(UNPACKED) / "gui"
+
+    assert b"requireAdministrator" in (gui / "RiskManagerAdmin.exe").read_bytes()
+    assert b"requireAdministrator" not in (gui / "RiskManager.exe").read_bytes()
+    assert b"asInvoker" in (gui / "RiskManager.exe").read_bytes()
+
+
+def test_checksum_when_packed_stands_beside_the_zip(tmp_path: Path) -> None:
+    folder = tmp_path / "RiskManager-1"
+    (folder / "daemon").mkdir(parents=True)
+    (folder / "daemon" / "riskd.exe").write_bytes(b"program")
+    code = "import sys, pathlib; sys.path.insert(0, 'nssm'); import package; package.pack(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=True, timeout=60)
+    done = subprocess.run(["sha256sum", "-c", "RiskManager-1.zip.sha256"], cwd=tmp_path, check=False, timeout=60)
+
+    assert done.returncode == 0
+
+
+class TestServiceFrozen(ServiceLife):
+    daemon_word = "riskd.exe run"
+
+    def test_14_uninstall_when_done_leaves_no_program(self, windows: Windows) -> None:
+        eventually(lambda: not windows.path(TARGET).exists(), "the program's folder is gone", timeout_s=150)
+
+    def test_15_riskd_when_started_answers_within_seconds(self, windows: Windows) -> None:
+        riskd = str(UNPACKED / "daemon" / "riskd.exe")
+        windows.run(riskd, "--help")
+        began = time.monotonic()
+        code, said = windows.run(riskd, "--help")
+
+        sys.stdout.write(f"riskd --help under Wine: {time.monotonic() - began:.2f} s\n")
+        assert code == 0, said
+        assert "simulate" in said
