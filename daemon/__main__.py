@@ -61,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from daemon.windows.service import main as service
 
         return service(words[1:])
+    if words[:1] == ["what-if"]:
+        # Not for people: the daemon starts itself again by this to run a day through another configuration.
+        from daemon.what_if import child
+
+        return child(words[1:])
     try:
         options = _parser().parse_args(words)
     except SystemExit as stop:

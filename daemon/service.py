@@ -24,7 +24,9 @@ from typing import Any
 from loguru import logger
 
 from daemon import logs as log_files
+from daemon import restore
 from daemon.admin_key import AdminKeyError, remove_admin_key, write_admin_key
+from daemon.admin_side import AdminSide
 from daemon.announcer import Announcer
 from daemon.api import Api
 from daemon.audit import AuditLog
@@ -133,6 +135,8 @@ class Service:
         self.journal: Journal | None = None
         self._view: View | None = None
         self._parent: ParentWatch | None = None
+        self._alerting: AdminSide | None = None
+        self.admin: AdminSide
         self.gateways: Gateways
         self.store: Store
 
@@ -200,13 +204,18 @@ class Service:
 
     async def _open_store(self) -> Store:
         try:
-            store = await asyncio.to_thread(
-                Store.open, self.home.database, on_alert=self._threadsafe_alert, public=self.home.public
-            )
+            store = await asyncio.to_thread(self._open_database)
+            if restore.staged(self.home):
+                await store.close()
+                await asyncio.to_thread(restore.apply_staged, self.home, self._threadsafe_alert)
+                store = await asyncio.to_thread(self._open_database)
             self.saved = await asyncio.to_thread(store.load, time.time_ns() // 1000 - 9 * 86_400 * SECOND_US)
         except StoreError as error:
             raise StartError(str(error)) from error
         return store
+
+    def _open_database(self) -> Store:
+        return Store.open(self.home.database, on_alert=self._threadsafe_alert, public=self.home.public)
 
     def _start_clock(self) -> None:
         kept = self.saved.daemon.get(CLOCK_KEY)
@@ -289,6 +298,17 @@ class Service:
 
     def _build_gateway(self, active: Configuration) -> None:
         self.credentials = CredentialStore()
+        self.admin = AdminSide(
+            self,
+            self.home,
+            api=self.api,
+            audit=self.audit,
+            credentials=self.credentials,
+            keeper=self.store,
+            kept=self.saved.daemon,
+        )
+        self._alerting = self.admin
+        self._to_stop("the alerts", 2.0, self.admin.close)
         try:
             self.gateways = Gateways(
                 active.accounts,
@@ -333,6 +353,7 @@ class Service:
             return
         self.endpoint = {"host": listening.host, "port": listening.port}
         self.announcer.outlet = self.server
+        self.admin.start(self.server)
         self._to_stop("the socket", 2.0, self._stop_socket)
 
     async def _listen(self, host: str, port: int, admin_key: bytes | None) -> Listening | None:
@@ -340,9 +361,10 @@ class Service:
             host,
             port,
             admin_key,
-            self.api.handlers(),
+            {**self.api.handlers(), **self.admin.handlers()},
             now=self.clock.now,
-            on_alert=lambda alert: self._to_alerts(alert.severity, alert.text),
+            on_alert=self.admin.socket_alert,
+            second_factor=self.admin.factor,
         )
         try:
             listening = await server.start()
@@ -685,7 +707,9 @@ class Service:
         self.system_log.write(entry, text)
 
     def _to_alerts(self, severity: str, text: str) -> None:
-        """Alerts by mail and messenger are sent from here."""
+        """To mail and messengers, once they are there."""
+        if self._alerting is not None:
+            self._alerting.alert(severity, text)
 
     def _view_renamed(self, name: str) -> None:
         self._loop.call_soon_threadsafe(self._write_endpoint)
