@@ -1,4 +1,4 @@
-"""The key of admin sessions: run/admin.key, 32 random bytes as 64 hex digits and a newline, new at every daemon start.
+"""The key of admin sessions: run/admin.key, 32 random bytes, new at every daemon start.
 
 Who can read it is an administrator. The file is created with its permissions (0600 in a 0700 folder; on Windows the
 folder's ACL, which files inherit, says SYSTEM and Administrators only) and put in place whole; nothing here ever widens
@@ -40,7 +40,7 @@ def write_admin_key(run_dir: Path, *, random_bytes: Callable[[int], bytes] = sec
         descriptor = os.open(fresh, flags, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(key.hex().encode() + b"\n")
+                file.write(key)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
@@ -59,15 +59,11 @@ def write_admin_key(run_dir: Path, *, random_bytes: Callable[[int], bytes] = sec
 def read_admin_key(path: Path) -> bytes:
     """The key in a file. Raises AdminKeyError when it can't be read or holds no key."""
     try:
-        text = path.read_bytes()
+        key = path.read_bytes()
     except OSError as error:
         raise AdminKeyError(f"The admin key {path} can't be read ({error.strerror or error}).") from error
-    try:
-        key = bytes.fromhex(text.decode("ascii").strip())
-    except ValueError:
-        key = b""
     if len(key) != KEY_BYTES:
-        raise AdminKeyError(f"The admin key {path} is not 64 hex digits; restart the daemon to have a new one.")
+        raise AdminKeyError(f"The admin key {path} is not {KEY_BYTES} bytes; restart the daemon to have a new one.")
     return key
 
 
