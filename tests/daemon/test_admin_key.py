@@ -131,13 +131,13 @@ def test_key_when_it_cannot_be_put_in_place_leaves_nothing_behind(
     assert list((tmp_path / "run").iterdir()) == []
 
 
-@pytest.mark.parametrize("text", [b"", b"00" * 31, b"zz" * 32, b"\xff" * 64])
+@pytest.mark.parametrize("text", [b"", b"\x00" * 31, b"z" * 33, b"ab" * 32])
 def test_key_when_the_file_is_damaged_is_refused(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "admin.key"
     with pytest.raises(AdminKeyError, match="can't be read"):
         read_admin_key(path)
     path.write_bytes(text)
-    with pytest.raises(AdminKeyError, match="64 hex digits"):
+    with pytest.raises(AdminKeyError, match="not 32 bytes"):
         read_admin_key(path)
 
 
