@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.windows.bed.windows import ROOT, Windows, eventually
 
 pytestmark = pytest.mark.timeout(300)
 
-SHOT = Path(__file__).with_name("screenshot.py")
+SHOT = "tests.windows.bed.screenshot"
 PICTURES = ROOT / "tests" / "artifacts" / "windows"
 
 
@@ -42,7 +41,7 @@ def test_window_when_started_under_the_windows_plugin_shows_itself(windows: Wind
     PICTURES.mkdir(parents=True, exist_ok=True)
     picture = PICTURES / f"{which}.png"
     picture.unlink(missing_ok=True)
-    code, said = windows.run(os.environ["WPY"], str(SHOT), which, f"Z:{picture}", timeout_s=120)
+    code, said = windows.run(os.environ["WPY"], "-m", SHOT, which, f"Z:{picture}", timeout_s=120)
 
     assert code == 0, said
     assert "platform=windows" in said, said
