@@ -11,6 +11,9 @@ from daemon.core.events import ConnectionChanged, PositionsSnapshot, PositionUpd
 from daemon.simulator import effects as fx
 from tests.gateway.world import FAST, QUIET, World, eventually, world
 
+PATIENT = replace(QUIET, hub_open=30.0, hub_silence=30.0)
+"""Only an end that is noticed as such can bring the next connection within a test's bounds."""
+
 
 async def heals(w: World, break_it: Callable[[], object], within: float) -> None:
     """Break the hub, trade in the gap, and see it read and pushed again."""
@@ -37,7 +40,7 @@ async def heals(w: World, break_it: Callable[[], object], within: float) -> None
 
 @pytest.mark.parametrize("code", [1000, 1001, 1006, 1009, 1011])
 async def test_user_hub_when_closed_with_any_code_is_back_and_reads_the_gap(code: int) -> None:
-    async with world(timings=QUIET) as w:
+    async with world(timings=PATIENT) as w:
         await heals(w, lambda: w.sim.faults.add(fx.Close(code), hub="user"), 2.8)
 
 
@@ -46,12 +49,12 @@ async def test_user_hub_when_closed_with_any_code_is_back_and_reads_the_gap(code
     [fx.CloseMessage(error="boom"), fx.CloseMessage(error=None), fx.CloseMessage(error=None, allow_reconnect=True)],
 )
 async def test_user_hub_when_close_message_comes_is_back(effect: fx.CloseMessage) -> None:
-    async with world(timings=QUIET) as w:
+    async with world(timings=PATIENT) as w:
         await heals(w, lambda: w.sim.faults.add(effect, hub="user"), 3.0)
 
 
 async def test_user_hub_when_closed_fifteen_times_running_is_back_each_time() -> None:
-    async with world(timings=QUIET) as w:
+    async with world(timings=PATIENT) as w:
         for _ in range(15):
             await heals(w, lambda: w.sim.faults.add(fx.Close(1006), hub="user"), 2.8)
 
@@ -67,7 +70,7 @@ async def test_user_hub_when_closed_fifteen_times_running_is_back_each_time() ->
     ],
 )
 async def test_user_hub_when_connecting_is_refused_for_a_while_is_back(effect: fx.Effect, path: str) -> None:
-    async with world(timings=QUIET) as w:
+    async with world(timings=PATIENT) as w:
         w.sim.faults.add(effect, path=path, count=4)
         await heals(w, lambda: w.sim.faults.add(fx.Close(1006), hub="user"), 4.0)
 

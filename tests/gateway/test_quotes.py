@@ -88,6 +88,20 @@ async def test_quotes_when_a_logins_market_hub_stays_away_move_to_another() -> N
         assert ups[-1][1] is True
 
 
+async def test_quotes_when_they_have_moved_come_once_even_if_the_first_hub_could_be_back() -> None:
+    async with world(logins(1, 2), logins=("trader1", "trader2"), timings=QUIET) as w:
+        mnq = w.sim.contract("MNQ").id
+        w.gateways.set_quoted_contracts([mnq])
+        await eventually(lambda: topics(w) == {mnq})
+        first = leader(w)
+        w.sim.faults.add(fx.Down(0.7), hub="market", login=first)
+        await eventually(lambda: topics(w) == {mnq} and leader(w) != first, 3)
+        start = w.clock.monotonic()
+        await eventually(lambda: w.clock.monotonic() - start > 800_000)
+        assert len(w.sim.connections("market")) == 1
+        assert leader(w) != first
+
+
 async def test_quotes_when_silent_although_wanted_are_connected_anew() -> None:
     async with world(timings=replace(QUIET, quote_silence=0.4)) as w:
         w.gateways.set_quoted_contracts([w.sim.contract("MNQ").id])

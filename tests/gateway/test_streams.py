@@ -109,6 +109,13 @@ async def test_logs_when_everything_goes_wrong_hold_no_secret_and_nothing_is_pri
         assert not any(token and token in text for token in tokens)
 
 
+async def test_sdk_when_imported_has_no_handler_of_its_own_left() -> None:
+    async with world(timings=QUIET):
+        names = [name for name in logging.Logger.manager.loggerDict if name.startswith("project_x_py")]
+        assert len(names) > 5
+        assert [name for name in names if logging.getLogger(name).handlers] == []
+
+
 async def test_reconnects_when_there_are_many_leave_nothing_behind() -> None:
     from daemon.gateway.projectx import HubLink
 
