@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import signal
 import sys
 import time
 from importlib import import_module
@@ -163,8 +163,7 @@ async def run_trader(
     try:
         await program.done.wait()
     finally:
-        with contextlib.suppress(asyncio.CancelledError):
-            await program.close()
+        await program.close()
 
 
 async def run_admin(app: QApplication, home: Home, settings: Settings, instance: SingleInstance) -> None:
@@ -182,12 +181,22 @@ def main_loop(home: Home, *, minimized: bool = False, admin: bool = False) -> in
         return 0
     from qasync import QEventLoop  # type: ignore[import-untyped]
 
+    # Ctrl+C in a terminal ends the window at once; it holds nothing that could be lost.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     loop = QEventLoop(app)
     asyncio.set_event_loop(loop)
     with loop:
-        if admin:
-            loop.run_until_complete(run_admin(app, home, settings, instance))
-        else:
-            loop.run_until_complete(run_trader(app, home, settings, instance, minimized))
+        work = (
+            run_admin(app, home, settings, instance) if admin else run_trader(app, home, settings, instance, minimized)
+        )
+        task = loop.create_task(work)
+        task.add_done_callback(lambda _: loop.stop())
+        loop.run_forever()
+        if not task.done():
+            # The desktop ended the application (a log-off): close what is open, then go.
+            task.cancel()
+            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        elif not task.cancelled() and task.exception() is not None:
+            raise task.exception()
     instance.release()
     return 0

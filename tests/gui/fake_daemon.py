@@ -13,7 +13,7 @@ from tests.gui import sample
 
 
 class FakeDaemon:
-    """JSON-RPC over lines on loopback. `answers` may be changed at any time; an `Exception` in it is an error answer."""
+    """JSON-RPC over lines on loopback. `answers` may be changed at any time; an `Exception` is an error answer."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
