@@ -1,4 +1,7 @@
-"""Reads from the database which accounts are locked, for the uninstaller. Unreadable counts as locked."""
+"""Reads from the database what stands against stopping or uninstalling: lockouts, a second factor.
+
+What can't be read counts as being there: unknown is locked.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+LOCKOUTS = "SELECT account_id, rule_id, reason, expires_at FROM lockouts WHERE cleared_at IS NULL"
+SECOND_FACTOR = "SELECT value FROM daemon_state WHERE key = 'second_factor_enrolled'"
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class ActiveLockout:
 
 
 class UnreadableDatabaseError(Exception):
-    """The lockouts can't be read, so every account has to be taken as locked. The text says why."""
+    """What stands in the database can't be told. The text says why."""
 
 
 def active_lockouts(database: Path, now: datetime) -> Sequence[ActiveLockout]:
@@ -31,24 +37,32 @@ def active_lockouts(database: Path, now: datetime) -> Sequence[ActiveLockout]:
     Raises UnreadableDatabaseError in every other case in which the answer is not certain.
     """
     try:
-        if not database.exists():
-            return []
-        rows = _rows(database)
+        rows = _rows(database, LOCKOUTS)
         lockouts = [ActiveLockout(int(str(a)), str(rule), str(reason), _time(until)) for a, rule, reason, until in rows]
-    except (sqlite3.Error, OSError, ValueError, TypeError) as error:
-        raise UnreadableDatabaseError(f"{database} can't be read ({error})") from error
+    except (ValueError, TypeError) as error:
+        raise UnreadableDatabaseError(f"{database} can't be understood ({error})") from error
     return [lockout for lockout in lockouts if lockout.expires_at is None or lockout.expires_at > now]
 
 
-def _rows(database: Path) -> list[tuple[object, ...]]:
-    query = "SELECT account_id, rule_id, reason, expires_at FROM lockouts WHERE cleared_at IS NULL"
+def second_factor_enrolled(database: Path) -> bool:
+    """Whether administrators have set up a second factor. Raises UnreadableDatabaseError when that is not certain."""
+    return any(value not in {None, "null", "false"} for (value,) in _rows(database, SECOND_FACTOR))
+
+
+def _rows(database: Path, query: str) -> list[tuple[object, ...]]:
+    try:
+        return _read(database, query) if database.exists() else []
+    except (sqlite3.Error, OSError) as error:
+        raise UnreadableDatabaseError(f"{database} can't be read ({error})") from error
+
+
+def _read(database: Path, query: str) -> list[tuple[object, ...]]:
     uri = database.absolute().as_uri()
     try:
         with closing(sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=5)) as connection:
             return connection.execute(query).fetchall()
     except sqlite3.OperationalError:
-        # A database closed cleanly has no write-ahead log, and then can't be opened without writing; nor does it
-        # change.
+        # Closed cleanly it has no write-ahead log; then it can't be opened without writing, nor does it change.
         if database.with_name(database.name + "-wal").exists():
             raise
         with closing(sqlite3.connect(f"{uri}?immutable=1", uri=True, timeout=5)) as connection:

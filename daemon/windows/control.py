@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import socket
+import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.windows.execution import SkippedError, StepError, run
 from daemon.windows.steps import SERVICE, Program
+from shared.endpoint import Endpoint, EndpointError, read_endpoint
 from shared.paths import Home
+from shared.protocol import RpcError
+from shared.rpc_client import RpcClient
+from shared.rpc_wire import ClientError
 
 STOPPED, RUNNING, PAUSED, ABSENT = "SERVICE_STOPPED", "SERVICE_RUNNING", "SERVICE_PAUSED", "absent"
 NO_SUCH_SERVICE = 3
@@ -20,44 +22,31 @@ START_TIMEOUT_S = 45.0
 STOP_TIMEOUT_S = 45.0  # NSSM grants 30 s for a graceful end, then ends it by force
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """What ``public/endpoint.json`` says of the running daemon."""
-
-    host: str
-    port: int
-    pid: int
-    version: str
-    instance: str
-
-
-def read_endpoint(home: Home) -> Endpoint | None:
-    """The endpoint file, or None when it is missing or not (yet) whole."""
+def endpoint_of(home: Home) -> Endpoint | None:
+    """What the running daemon published, or None when it is missing or not (yet) whole."""
     try:
-        content = json.loads(home.endpoint.read_text(encoding="utf-8"))
-        return Endpoint(
-            str(content["host"]),
-            int(content["port"]),
-            int(content["pid"]),
-            str(content["version"]),
-            str(content["instance"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_endpoint(home.endpoint)
+    except EndpointError:
         return None
 
 
-def ask_status(endpoint: Endpoint, timeout_s: float = 5.0) -> dict[str, object] | None:
-    """The daemon's answer to ``get_status``, or None when none comes."""
-    request = b'{"jsonrpc": "2.0", "id": 1, "method": "get_status"}\n'
+def ask_status(endpoint: Endpoint, timeout_s: float = 5.0) -> str | None:
+    """The daemon's status (``healthy`` and so on), or None when none comes."""
     try:
-        with socket.create_connection((endpoint.host, endpoint.port), timeout_s) as connection:
-            connection.sendall(request)
-            with connection.makefile("rb") as lines:
-                answer = json.loads(lines.readline(1 << 20))
-        result = answer["result"]
-    except (OSError, ValueError, KeyError, TypeError):
+        answer = asyncio.run(_ask(endpoint, timeout_s))
+    except (ClientError, RpcError, OSError):
         return None
-    return result if isinstance(result, dict) else None
+    status = answer.get("status") if isinstance(answer, dict) else None
+    return status if isinstance(status, str) else None
+
+
+async def _ask(endpoint: Endpoint, timeout_s: float) -> object:
+    client = RpcClient((endpoint.host, endpoint.port), connect_timeout=timeout_s, call_timeout=timeout_s)
+    try:
+        await client.connect()
+        return await client.call("get_status")
+    finally:
+        await client.close()
 
 
 class Control:
@@ -92,18 +81,18 @@ class Control:
         code, said = self._run_in(program, check)
         if code != 0:
             raise SkippedError(f"the configuration in {self._home.config} is not valid yet.\n{said}")
-        before = read_endpoint(self._home)
+        before = endpoint_of(self._home)
         if self.state() == RUNNING and before is not None and ask_status(before) is not None:
             return f"it runs already, on port {before.port}"
         # nssm.exe may end with 1 while the service is still starting: what counts is the state.
         _, said = run([str(self._nssm), "start", SERVICE], timeout_s=60)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
-            now = read_endpoint(self._home)
+            now = endpoint_of(self._home)
             if now is not None and (before is None or now.instance != before.instance):
-                answer = ask_status(now)
-                if answer is not None and answer.get("status") in READY:
-                    return f"{answer['status']} on port {now.port}, process {now.pid}"
+                status = ask_status(now)
+                if status in READY:
+                    return f"{status} on port {now.port}, process {now.pid}"
             self._sleep(0.25)
         what = f"the daemon was not ready after {START_TIMEOUT_S:g} s (service: {self.state()}). {said}"
         raise StepError(f"{what}\n{self.last_words()}".strip())

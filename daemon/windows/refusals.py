@@ -74,12 +74,10 @@ def install_warnings(facts: Facts) -> list[str]:
     return warnings
 
 
-def uninstall_refusals(facts: Facts, locked: str | None) -> list[str]:
-    """Everything that speaks against uninstalling. ``locked``: why an active lockout forbids it, or None."""
+def uninstall_refusals(facts: Facts) -> list[str]:
+    """Everything on the machine that speaks against uninstalling; lockouts are `daemon.windows.permission`'s."""
     refusals = []
     if not facts.is_administrator:
         refusals.append("Uninstalling needs an administrator: open a command prompt with 'Run as administrator'.")
     refusals += _nssm_refusals(facts)
-    if locked:
-        refusals.append(locked)
     return refusals

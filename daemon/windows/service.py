@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PureWindowsPath
 
 from daemon.windows import plan, refusals
 from daemon.windows.active_lockouts import ActiveLockout, UnreadableDatabaseError, active_lockouts
-from daemon.windows.control import ABSENT, RUNNING, Control, ask_status, read_endpoint
+from daemon.windows.control import ABSENT, PAUSED, RUNNING, Control, ask_status, endpoint_of
 from daemon.windows.execution import Executor, SkippedError, StepError
 from daemon.windows.facts import Facts, Options
+from daemon.windows.permission import Wish, refusal
 from daemon.windows.probe import default_target, gather, nssm_path, registered_home, running_program
 from daemon.windows.steps import Step
 from shared.paths import Home, find_home
 
 OK, FAILED, BAD_USAGE = 0, 1, 2
 
-type AuthorizeUninstall = Callable[[Sequence[ActiveLockout], str | None], str | None]
-"""Decides whether the service may go although accounts are locked: gets the active lockouts and the second factor that
-was typed (or None); returns None to allow it, or the sentence that refuses."""
 
-
-def refuse_while_locked(lockouts: Sequence[ActiveLockout], second_factor: str | None) -> str | None:
-    """The default: a lockout outlives every wish to uninstall."""
-    if not lockouts:
-        return None
-    first = lockouts[0]
-    until = "until its condition ends" if first.expires_at is None else f"until {first.expires_at:%Y-%m-%d %H:%M} UTC"
-    more = f" and {len(lockouts) - 1} more" if len(lockouts) > 1 else ""
-    return (
-        f"Account {first.account_id} is locked by {first.rule_id} {until}{more}; uninstalling would end the lockout. "
-        "Wait until it ends, or have an administrator clear it in the admin window first."
-    )
-
-
-def main(argv: Sequence[str], *, authorize: AuthorizeUninstall = refuse_while_locked) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run ``riskd service`` with the arguments after ``service``. Returns the exit code: 0, 1 failed, 2 bad usage."""
     if sys.platform != "win32":
         return _complain("riskd service works on Windows only; here, run the daemon with: riskd run", BAD_USAGE)
@@ -46,7 +30,7 @@ def main(argv: Sequence[str], *, authorize: AuthorizeUninstall = refuse_while_lo
     except SystemExit as stop:  # argparse has said what is wrong, or printed the help
         return int(stop.code or 0)
     try:
-        return _dispatch(arguments, authorize)
+        return _dispatch(arguments)
     except StepError as error:
         return _complain(_sentence(str(error)), FAILED)
 
@@ -66,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--keep-data", action="store_true", help="keep configuration, state and logs")
     data.add_argument("--purge", action="store_true", help="delete configuration, state and logs too")
     uninstall.add_argument("--yes", action="store_true", help="with --purge: delete without asking again")
-    uninstall.add_argument("--second-factor", metavar="CODE", help="the administrator's current code, if one is set up")
+    uninstall.add_argument("--although-locked", action="store_true", help="end active lockouts; recorded by the daemon")
     uninstall.add_argument("--target", metavar="DIR", help=argparse.SUPPRESS)
     uninstall.add_argument("--dry-run", action="store_true", help="print the steps and their reasons, change nothing")
     for name, text in (
@@ -76,24 +60,30 @@ def _parser() -> argparse.ArgumentParser:
         ("status", "print the state; exit code 0 when it runs, else 1"),
     ):
         commands.add_parser(name, help=text)
+    for name in ("stop", "uninstall"):
+        code = "the current code of the second factor, if one is set up"
+        commands.choices[name].add_argument("--second-factor", metavar="CODE", help=code)
     for command in commands.choices.values():
         command.add_argument("--home", metavar="DIR", help="home folder (default: the installed service's)")
     return parser
 
 
-def _dispatch(arguments: argparse.Namespace, authorize: AuthorizeUninstall) -> int:
+def _dispatch(arguments: argparse.Namespace) -> int:
     home = _home(arguments.home)
     control = Control(nssm_path(), home)
     match arguments.command:
         case "install":
             return _install(arguments, home, control)
         case "uninstall":
-            return _uninstall(arguments, home, control, authorize)
+            return _uninstall(arguments, home, control)
         case "status":
             return _status(home, control)
         case "start":
             _say(_started(control))
         case "stop":
+            runs = control.state() in {RUNNING, PAUSED}
+            if runs and (refused := refusal(home, Wish("stop", second_factor=arguments.second_factor))):
+                raise StepError(refused)
             control.stop()
             _say("The service is stopped: nothing watches the accounts.")
         case _:
@@ -123,11 +113,10 @@ def _started(control: Control) -> str:
 
 def _status(home: Home, control: Control) -> int:
     state = control.state()
-    endpoint = read_endpoint(home) if state == RUNNING else None
-    answer = ask_status(endpoint) if endpoint else None
+    endpoint = endpoint_of(home) if state == RUNNING else None
     _say(f"Service  {'not installed' if state == ABSENT else state.removeprefix('SERVICE_').lower()}")
     if endpoint is not None:
-        said = str(answer["status"]) if answer and "status" in answer else "does not answer"
+        said = ask_status(endpoint) or "does not answer"
         _say(f"Daemon   {said}, version {endpoint.version}, process {endpoint.pid}, port {endpoint.port}")
     _say(f"Home     {home.root}")
     return OK if state == RUNNING else FAILED
@@ -160,10 +149,9 @@ def _install(arguments: argparse.Namespace, home: Home, control: Control) -> int
     return OK
 
 
-def _uninstall(arguments: argparse.Namespace, home: Home, control: Control, authorize: AuthorizeUninstall) -> int:
+def _uninstall(arguments: argparse.Namespace, home: Home, control: Control) -> int:
     facts = gather(home, _installed_target(arguments.target))
-    locked = _locked(home, authorize, arguments.second_factor)
-    found = refusals.uninstall_refusals(facts, locked)
+    found = refusals.uninstall_refusals(facts)
     if found:
         return _refuse("Nothing was changed", found)
     purge = _asked_to_purge(arguments, facts)
@@ -174,6 +162,10 @@ def _uninstall(arguments: argparse.Namespace, home: Home, control: Control, auth
     steps = plan.plan_uninstall(facts, purge=purge)
     if arguments.dry_run:
         return _show(steps)
+    wish = Wish("uninstall", _locked(home), arguments.although_locked, arguments.second_factor)
+    refused = refusal(home, wish)
+    if refused:
+        return _refuse("Nothing was changed", [refused])
     if not Executor(_say, control.start, control.stop).carry_out(steps):
         return _complain("The uninstallation is not complete; mend what failed above and run it again.", FAILED)
     _say("")
@@ -187,14 +179,23 @@ def _installed_target(explicit: str | None) -> PureWindowsPath:
     return PureWindowsPath(explicit) if explicit else default_target()
 
 
-def _locked(home: Home, authorize: AuthorizeUninstall, second_factor: str | None) -> str | None:
+def _locked(home: Home) -> str | None:
+    """The sentence that says which lockout stands, None when there is none."""
     try:
-        return authorize(active_lockouts(home.database, datetime.now(UTC)), second_factor)
+        lockouts = active_lockouts(home.database, datetime.now(UTC))
     except UnreadableDatabaseError as error:
-        return (
-            f"{_sentence(str(error))} Whether an account is locked is unknown, and unknown counts as locked. "
-            "Start the service, which repairs its database, and try again."
-        )
+        return f"{_sentence(str(error))} Whether an account is locked is unknown, and unknown counts as locked."
+    return locked_sentence(lockouts)
+
+
+def locked_sentence(lockouts: Sequence[ActiveLockout]) -> str | None:
+    """Names the first lockout and how many more there are."""
+    if not lockouts:
+        return None
+    first = lockouts[0]
+    until = "until its condition ends" if first.expires_at is None else f"until {first.expires_at:%Y-%m-%d %H:%M} UTC"
+    more = f", and {len(lockouts) - 1} more" if len(lockouts) > 1 else ""
+    return f"Account {first.account_id} is locked by {first.rule_id} {until}{more}."
 
 
 def _asked_to_purge(arguments: argparse.Namespace, facts: Facts) -> bool | None:
@@ -219,8 +220,8 @@ def _show(steps: Sequence[Step]) -> int:
 
 
 def _refuse(opening: str, found: Sequence[str]) -> int:
-    for refusal in found:
-        sys.stderr.write(f"{refusal}\n")
+    for sentence in found:
+        sys.stderr.write(f"{sentence}\n")
     return _complain(f"{opening}.", FAILED)
 
 

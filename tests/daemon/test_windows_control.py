@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.windows import control
-from daemon.windows.control import Control, ask_status, read_endpoint
+from daemon.windows.control import Control, ask_status, endpoint_of
 from daemon.windows.execution import SkippedError, StepError
 from daemon.windows.steps import Program
 from shared.paths import Home
@@ -153,13 +153,13 @@ def test_state_when_the_service_is_not_there_is_absent(home: Home) -> None:
 def test_endpoint_when_it_is_not_whole_is_none(home: Home, content: str) -> None:
     home.endpoint.write_text(content)
 
-    assert read_endpoint(home) is None
+    assert endpoint_of(home) is None
 
 
 def test_status_when_nobody_answers_is_none(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         publish(home, server.getsockname()[1], "silent")
-        endpoint = read_endpoint(home)
+        endpoint = endpoint_of(home)
         assert endpoint is not None
         assert ask_status(endpoint, timeout_s=0.2) is None
     assert ask_status(endpoint, timeout_s=0.2) is None

@@ -247,14 +247,13 @@ def test_rights_when_set_give_users_the_public_folder_and_nothing_else() -> None
     assert acl.USERS not in " ".join(program)
 
 
-def test_uninstall_when_locked_or_not_administrator_refuses() -> None:
-    assert uninstall_refusals(INSTALLED, None) == []
-    assert uninstall_refusals(INSTALLED, "Account 101 is locked.") == ["Account 101 is locked."]
-    assert "administrator" in uninstall_refusals(replace(INSTALLED, is_administrator=False), None)[0]
+def test_uninstall_when_not_administrator_refuses() -> None:
+    assert uninstall_refusals(INSTALLED) == []
+    assert "administrator" in uninstall_refusals(replace(INSTALLED, is_administrator=False))[0]
 
 
 def test_uninstall_when_nssm_was_replaced_refuses_to_run_it_as_administrator() -> None:
-    assert "SHA-256" in uninstall_refusals(replace(INSTALLED, nssm_sha256="0" * 64), None)[0]
+    assert "SHA-256" in uninstall_refusals(replace(INSTALLED, nssm_sha256="0" * 64))[0]
 
 
 def test_uninstall_when_data_is_kept_deletes_only_the_program() -> None:

@@ -207,13 +207,12 @@ def test_lockouts_when_a_time_makes_no_sense_are_not_taken_for_none(tmp_path: Pa
         active_lockouts(path, NOW)
 
 
-def test_refusal_when_several_are_locked_names_the_first_and_how_many_more() -> None:
+def test_sentence_when_several_are_locked_names_the_first_and_how_many_more() -> None:
     locked = [ActiveLockout(101, "RULE-003", "limit", NOW), ActiveLockout(102, "RULE-010", "limit", None)]
 
-    sentence = service.refuse_while_locked(locked, None)
-    assert sentence is not None
-    assert "Account 101 is locked by RULE-003 until 2026-11-20 15:00 UTC and 1 more" in sentence
-    assert service.refuse_while_locked([], None) is None
+    sentence = service.locked_sentence(locked)
+    assert sentence == ("Account 101 is locked by RULE-003 until 2026-11-20 15:00 UTC, and 1 more.")
+    assert service.locked_sentence([]) is None
 
 
 def test_service_when_not_on_windows_ends_2_with_one_sentence(

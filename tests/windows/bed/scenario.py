@@ -182,20 +182,24 @@ class ServiceLife:
         assert "is locked by RULE-003" in said
         assert windows.healthy()
 
-    def test_12_uninstall_when_nothing_is_locked_removes_everything_but_the_data(self, windows: Windows) -> None:
-        windows.service("stop")
-        windows.database("UPDATE lockouts SET cleared_at = '2026-01-01T00:00:00.000000Z', cleared_by = 'test'")
-        code, said = windows.service("uninstall", "--keep-data")
+    def test_12_uninstall_when_an_administrator_insists_removes_everything_but_the_data(self, windows: Windows) -> None:
+        code, said = windows.service("uninstall", "--keep-data", "--although-locked")
 
         assert code == 0, said
         assert windows.processes(self.daemon_word) == []
         assert windows.processes("nssm.exe") == []
-        assert "not installed" in windows.service("status")[1]
-        assert (windows.home / "data" / "state.db").exists()
+        actions = windows.database("SELECT * FROM audit_log")
+        assert any("although locked" in str(action) for action in actions), "the daemon recorded it"
 
-    def test_13_uninstall_when_purged_deletes_the_data(self, windows: Windows) -> None:
-        assert windows.service("install", "--take-over", "--no-start")[0] == 0
-        code, said = windows.service("uninstall", "--purge", "--yes")
+    def test_13_install_when_the_data_was_kept_goes_on_with_the_lockouts(self, windows: Windows) -> None:
+        code, said = windows.service("install", "--take-over")
+
+        assert code == 0, said
+        eventually(windows.healthy, "all accounts are watched again")
+        assert self.locked(windows, 101)
+
+    def test_14_uninstall_when_purged_deletes_the_data(self, windows: Windows) -> None:
+        code, said = windows.service("uninstall", "--purge", "--yes", "--although-locked")
 
         assert code == 0, said
         assert not windows.home.exists()

@@ -104,10 +104,10 @@ def test_checksum_when_packed_stands_beside_the_zip(tmp_path: Path) -> None:
 class TestServiceFrozen(ServiceLife):
     daemon_word = "riskd.exe run"
 
-    def test_14_uninstall_when_done_leaves_no_program(self, windows: Windows) -> None:
+    def test_15_uninstall_when_done_leaves_no_program(self, windows: Windows) -> None:
         eventually(lambda: not windows.path(TARGET).exists(), "the program's folder is gone", timeout_s=150)
 
-    def test_15_riskd_when_started_answers_within_seconds(self, windows: Windows) -> None:
+    def test_16_riskd_when_started_answers_within_seconds(self, windows: Windows) -> None:
         riskd = str(UNPACKED / "daemon" / "riskd.exe")
         windows.run(riskd, "--help")
         began = time.monotonic()
