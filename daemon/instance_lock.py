@@ -8,10 +8,6 @@ import sys
 from pathlib import Path
 
 
-class TakenError(Exception):
-    """Another daemon runs on this home; the text is one plain sentence."""
-
-
 class InstanceLock:
     """Hold it from the start of the daemon to its end."""
 
@@ -19,18 +15,16 @@ class InstanceLock:
         self._path = path
         self._descriptor: int | None = None
 
-    def acquire(self) -> None:
-        """Raises TakenError when another process holds it, OSError when the file cannot be used."""
+    def acquire(self) -> bool:
+        """Take the lock. False when another process holds it. Raises OSError when the file cannot be used."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(descriptor)
-        except OSError as error:
+        except OSError:
             os.close(descriptor)
-            raise TakenError(
-                f"Another daemon already runs on {self._path.parent.parent}; stop it first, or choose another home"
-                " with --home."
-            ) from error
+            return False
         self._descriptor = descriptor
+        return True
 
     def release(self) -> None:
         """Give it back. May be called twice."""

@@ -47,7 +47,7 @@ from daemon.enforcer import Enforcer
 from daemon.gateway.pool import Gateways, preload
 from daemon.gateway.timings import Timings
 from daemon.holdings import EngineHoldings
-from daemon.instance_lock import InstanceLock, TakenError
+from daemon.instance_lock import InstanceLock
 from daemon.ipc_listener import Listening
 from daemon.ipc_server import IpcServer
 from daemon.journal import Journal
@@ -65,6 +65,7 @@ from shared.paths import Home
 from shared.protocol import ErrorCode, RpcError
 
 CLOCK_KEY = "clock_high_water"
+PREDECESSOR_SECONDS = 2.0
 TICK_SECONDS = 1.0
 STOP_SECONDS = 28.0
 """The whole shutdown; after 30 s the service manager may end the process by force."""
@@ -146,7 +147,7 @@ class Service:
         """Start everything; returns when the daemon is ready. Raises StartError."""
         began = time.monotonic()
         threading.Thread(target=_quietly, args=(preload,), name="preload", daemon=True).start()
-        self._prepare_home()
+        await self._prepare_home()
         self.logs = log_files.setup(
             self.home.logs, console=self.options.console_log, public=self.home.public, redact=redact
         )
@@ -181,7 +182,7 @@ class Service:
         logger.info("Ready after {:.2f} s: {} accounts.", seconds, len(self.engine.accounts))
         self.system_log.write(Entry.START, f"Risk Manager {self.version} is ready.")
 
-    def _prepare_home(self) -> None:
+    async def _prepare_home(self) -> None:
         try:
             self.home.create()
         except OSError as error:
@@ -190,17 +191,24 @@ class Service:
                 " make it writable."
             ) from error
         probe = self.home.run / f".probe-{os.getpid()}"
+        lock = InstanceLock(self.home.run / "daemon.lock")
+        deadline = self._loop.time() + PREDECESSOR_SECONDS
         try:
             probe.write_bytes(b"")
             probe.unlink()
-            self._lock = InstanceLock(self.home.run / "daemon.lock")
-            self._lock.acquire()
-        except TakenError as error:
-            raise StartError(str(error)) from error
+            while not lock.acquire():
+                # One that was killed holds its lock until the system has ended its last thread.
+                if self._loop.time() > deadline:
+                    raise StartError(
+                        f"Another daemon already runs on {self.home.root}; stop it first, or choose another home with"
+                        " --home."
+                    )
+                await asyncio.sleep(0.02)
         except OSError as error:
             raise StartError(
                 f"The home folder {self.home.root} is not writable ({error.strerror}); make it writable for this user."
             ) from error
+        self._lock = lock
 
     async def _open_store(self) -> Store:
         try:
@@ -551,6 +559,11 @@ class Service:
             return
         self._stopped = True
         self._stopping.set()
+        if not self._started:  # a start that was refused has said why
+            self._close_logs()
+            if self._lock is not None:
+                self._lock.release()
+            return
         logger.info("Stopping: {}.", self._stop_reason or "no reason given")
         deadline = self._loop.time() + STOP_SECONDS
         while self._started:

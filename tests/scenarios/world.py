@@ -231,7 +231,7 @@ async def running(
     *,
     started: bool = True,
     healthy: bool = True,
-    prepare: Callable[[Simulator], None] | None = None,
+    prepare: Callable[[Simulator], object] | None = None,
 ) -> AsyncIterator[World]:
     """A world that is started, and taken down afterwards. `prepare` trades before the daemon starts."""
     await made.open()
@@ -255,7 +255,7 @@ async def world(
     *,
     started: bool = True,
     healthy: bool = True,
-    prepare: Callable[[Simulator], None] | None = None,
+    prepare: Callable[[Simulator], object] | None = None,
     **options: Any,
 ) -> AsyncIterator[World]:
     """As `running`, of a new world."""
