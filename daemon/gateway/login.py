@@ -91,6 +91,7 @@ class LoginSession:
         self._book = book
         self._on_change = on_change
         self._timings = timings
+        self._transport = transport
         self._tasks: list[asyncio.Task[None]] = []
         self._first_try = asyncio.Event()
         self._relist_wanted = asyncio.Event()
@@ -191,6 +192,13 @@ class LoginSession:
     def retry_now(self) -> None:
         """The API key has changed: log in with it at once."""
         self._keeper.retry_now()
+
+    def woken(self) -> None:
+        """The machine has slept: no connection is believed."""
+        self._transport.reset()
+        for hub in (self.user_hub, self.quotes.hub):
+            if hub.running:
+                hub.rebuild("the machine has slept")
 
     @property
     def online(self) -> bool:

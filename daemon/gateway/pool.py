@@ -31,6 +31,7 @@ from daemon.gateway.limiter import Priority, PriorityLimiter, RequestBudget
 from daemon.gateway.login import LoginSession
 from daemon.gateway.loopback import off_loopback
 from daemon.gateway.probe import probe
+from daemon.gateway.sleep_watch import SleepWatch
 from daemon.gateway.status import GatewayStatus, StepResult
 from daemon.gateway.timings import Timings
 from shared.config import AccountsConfig, LoginConfig
@@ -305,10 +306,18 @@ class Gateways:
     # --- quotes ------------------------------------------------------------------------------------
 
     async def _steer_quotes(self) -> None:
-        """Keep the market hub of one login connected: any that is online, another when it is down for too long."""
+        """Keep the market hub of one login connected: any that is online, another when it is down for too long.
+
+        Looks for sleeps of the machine by the way.
+        """
+        watch = SleepWatch(self._clock, self._timings.sleep)
         while True:
             self._steer.clear()
             try:
+                if watch.slept():
+                    _log.warning("The machine has slept: all connections are made anew")
+                    for session in self._sessions.values():
+                        session.woken()
                 await self._choose_leader()
             except Exception:  # noqa: BLE001 - logged, and the rest goes on
                 _log.exception("Choosing the login for quotes failed; it is tried again")

@@ -134,6 +134,7 @@ class RestClient:
         self._sdk.trust_env = not is_loopback(addresses.api_url)
         self._sdk.on_response = self._seen
         self._sdk.rate_limiter = _NoLimit()
+        self._closing: set[asyncio.Task[None]] = set()
         self.last_request_at = clock.monotonic()
 
     def set_token(self, token: str) -> None:
@@ -156,11 +157,23 @@ class RestClient:
         with contextlib.suppress(AnswerLostError, RejectedError):
             await self._send("GET", "/Status/ping", None)
 
-    async def close(self) -> None:
-        """Close the connections."""
+    def reset(self) -> None:
+        """Use none of the present connections any more; what is under way on them may still end."""
         client, self._sdk._client = self._sdk._client, None
         if client is not None:
-            await client.aclose()
+            task = asyncio.create_task(_close_later(client))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self.reset()
+        await asyncio.sleep(0)
+        closing = list(self._closing)
+        for task in closing:
+            task.cancel()
+        if closing:
+            await asyncio.wait(closing, timeout=2)
 
     async def _send(self, method: str, endpoint: str, body: dict[str, Any] | None) -> object:
         seen = _Exchange(sent_at=self._clock.monotonic())
@@ -193,6 +206,14 @@ class RestClient:
         with contextlib.suppress(ValueError, TypeError):
             return max(0.0, (to_micros(parsedate_to_datetime(value)) - self._clock.now()) / 1e6)
         return None
+
+
+async def _close_later(client: httpx.AsyncClient) -> None:
+    """Close an HTTP client in a while, or at once when cancelled."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(10.0)
+    with contextlib.suppress(Exception):
+        await client.aclose()
 
 
 def _config(addresses: Addresses, read: float) -> ProjectXConfig:

@@ -77,6 +77,9 @@ class RestTransport(Protocol):
     async def ping(self) -> None:
         """Any cheap request. Raises WireError."""
 
+    def reset(self) -> None:
+        """Use none of the present connections any more."""
+
     async def close(self) -> None:
         """Close the connections."""
 

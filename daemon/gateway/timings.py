@@ -58,6 +58,8 @@ class Timings:
     warm: float = 20.0
     """After this long without any request a ping is sent, so that the next close does not pay for a handshake."""
 
+    sleep: float = 10.0
+    """A machine that was away this long has slept."""
     announce: float = 3.0
     """A change found by a poll and not pushed within this time means that the stream is frozen."""
     frozen_backoff: tuple[float, ...] = (0.0, 60.0, 120.0, 300.0, 600.0)

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from daemon.clock import ManualClock
 from daemon.core.events import PositionsSnapshot, PositionUpdate, TradesSnapshot, TradeUpdate
+from daemon.gateway.sleep_watch import SleepWatch
 from daemon.simulator import Account
 from daemon.simulator import effects as fx
 from tests.gateway.world import FAST, QUIET, eventually, logins, world
@@ -107,6 +109,29 @@ async def test_logs_when_everything_goes_wrong_hold_no_secret_and_nothing_is_pri
         assert "key-1" not in text
         assert "access_token=ey" not in text
         assert not any(token and token in text for token in tokens)
+
+
+async def test_machine_when_it_has_slept_connects_everything_anew() -> None:
+    async with world(timings=QUIET) as w:
+        w.gateways.set_quoted_contracts([w.sim.contract("MNQ").id])
+        await eventually(lambda: w.sim.connections("market"))
+        last = max(c.number for hub in ("user", "market") for c in w.sim.connections(hub))
+        w.sim.trader(101).buy("MNQ", 1)
+        w.wall_ahead = 3_600_000_000
+        for hub in ("user", "market"):
+            await eventually(lambda: any(c.number > last for c in w.sim.connections(hub)))  # noqa: B023
+        await eventually(w.ready)
+        assert (await w.gateways.close_position(101, w.sim.contract("MNQ").id)).kind == "accepted"
+
+
+def test_sleep_when_the_monotonic_clock_counts_it_or_not_is_noticed_once() -> None:
+    clock = ManualClock()
+    watch = SleepWatch(clock, 10.0)
+    clock.advance(1)
+    assert not watch.slept()
+    clock.advance(60)
+    assert watch.slept()
+    assert not watch.slept()
 
 
 async def test_sdk_when_imported_has_no_handler_of_its_own_left() -> None:

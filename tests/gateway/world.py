@@ -9,7 +9,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from daemon.clock import TrustedClock
+from daemon.clock import TrustedClock, wall_us
 from daemon.core.events import Contract, Event
 from daemon.gateway.pool import Gateways
 from daemon.gateway.timings import Timings
@@ -86,7 +86,8 @@ class World:
         self.events: list[Event] = []
         self.alerts: list[tuple[str, str]] = []
         self.keys = dict(KEYS if keys is None else keys)
-        self.clock = TrustedClock(confirm_seconds=0)
+        self.wall_ahead = 0
+        self.clock = TrustedClock(wall=lambda: wall_us() + self.wall_ahead, confirm_seconds=0)
         self._logins = [{"username": name} if isinstance(name, str) else name for name in logins]
         self._contracts = contracts
         self._gateways: Gateways | None = None
