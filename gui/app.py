@@ -14,9 +14,9 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 
 from gui import autostart, elevation
 from gui.app_state import AppState
+from gui.commands import LateClient
 from gui.settings import Settings
 from gui.single_instance import SingleInstance, server_name
-from gui.state_reader import StateReader
 from gui.views import icons
 from gui.views.page import Context
 from gui.views.theme import ThemeChoice, theme
@@ -53,11 +53,9 @@ class TrayApp(QObject):
 
     def __init__(self, app: QApplication, home: Home, settings: Settings) -> None:
         super().__init__()
-        from gui.client import DaemonClient
-
         self.app, self.home, self.settings = app, home, settings
         self.state = AppState(time.monotonic)
-        self.client = DaemonClient(home, self.state, StateReader(home))
+        self.client = LateClient(home, self.state)
         self.window = TraderWindow(Context(self.state, self.client, settings), program_version())
         self.tray = Tray(self.state, settings, self)
         self.done = asyncio.Event()

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gui.app_state import AppState, Link
+from gui.commands import CommandError
 from gui.records import Lockout
 from gui.state_reader import ReplicaError, StateReader
 from shared.paths import Home
@@ -36,10 +37,6 @@ TOPICS = (
 POLL_SECONDS = 5.0
 REPLICA_SECONDS = 3.0
 PAGE = 200
-
-
-class CommandError(Exception):
-    """A command was not carried out, or it is not known whether it was; one plain sentence."""
 
 
 class DaemonClient:

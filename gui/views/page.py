@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
 
 from PySide6.QtWidgets import QWidget
 
 from gui.app_state import AccountView, AppState, Change
-from gui.records import Lockout
+from gui.commands import Commands
 from gui.settings import Settings
-
-
-class Commands(Protocol):
-    """What pages ask of the daemon's client; see `gui.client.DaemonClient`."""
-
-    def spawn(self, work: Awaitable[None]) -> None: ...
-
-    async def watch(self, account_id: int) -> None: ...
-
-    async def older_entries(self, account_id: int | None, before_id: int | None) -> int: ...
-
-    async def lockout_history(self, account_id: int | None) -> list[Lockout]: ...
-
-    async def lock_account(
-        self, account_id: int, *, minutes: int | None = None, until: datetime | None = None, reason: str = ""
-    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

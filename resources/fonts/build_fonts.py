@@ -36,9 +36,9 @@ def single_substitutions(font: TTFont, tag: str) -> dict[str, str]:
     for record in table.FeatureList.FeatureRecord:
         if record.FeatureTag == tag:
             for index in record.Feature.LookupListIndex:
-                for part in table.LookupList.Lookup[index].SubTable:
-                    part = getattr(part, "ExtSubTable", part)
-                    found.update(getattr(part, "mapping", {}))
+                for subtable in table.LookupList.Lookup[index].SubTable:
+                    # Behind an extension lies the table itself.
+                    found.update(getattr(getattr(subtable, "ExtSubTable", subtable), "mapping", {}))
     return found
 
 

@@ -1,4 +1,5 @@
-"""Makes the shipped sounds: short, soft, told apart by their melody. Run when they should change; the WAV files are kept.
+"""Makes the shipped sounds: short, soft, told apart by their melody. Run when they should change; the WAV files are
+kept.
 
     python resources/sounds/make_sounds.py
 """

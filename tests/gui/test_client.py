@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gui.app_state import AppState, Link, Notice
-from gui.client import CommandError, DaemonClient
+from gui.client import DaemonClient
+from gui.commands import CommandError
 from gui.state_reader import StateReader
 from shared.paths import Home
 from tests.gui import sample

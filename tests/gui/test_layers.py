@@ -1,13 +1,24 @@
 """Who may import whom inside the GUI: views -> models -> app_state; SQL in one file; the daemon never."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2] / "gui"
 FILES = sorted(path for path in ROOT.rglob("*.py") if "admin" not in path.name and "admin" not in path.parts)
-PLAIN = ("records.py", "wording.py", "rule_words.py", "app_state.py", "state_reader.py", "client.py", "views/tokens.py")
+PLAIN = (
+    "records.py",
+    "wording.py",
+    "rule_words.py",
+    "app_state.py",
+    "state_reader.py",
+    "client.py",
+    "commands.py",
+    "views/tokens.py",
+)
 
 
 def _imports(path: Path) -> set[str]:
@@ -36,7 +47,15 @@ def test_files_when_read_import_only_downwards(path: Path) -> None:
         assert not any(module.startswith(("gui.views.trader", "gui.views.page", "gui.client")) for module in modules)
     if path.name != "state_reader.py":
         assert "sqlite3" not in modules
-    assert "gui.state_reader" not in modules or path.name in ("client.py", "app.py")
+    assert "gui.state_reader" not in modules or path.name in ("client.py", "commands.py")
+
+
+def test_window_when_imported_does_not_load_what_only_the_connection_needs() -> None:
+    code = (
+        "import sys, gui.app; print([name for name in ('pydantic', 'pyqtgraph', 'sqlalchemy') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.strip() == "[]"
 
 
 def test_everything_when_sought_is_found() -> None:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, Qt, QTime
 from PySide6.QtWidgets import QApplication
 
 from gui.app_state import AppState, Link
-from gui.client import CommandError
+from gui.commands import CommandError
 from gui.views.trader.lock_dialog import LockChoice, LockDialog, consequences, next_occurrence
 from gui.views.trader.window import TraderWindow
 from tests.gui import sample

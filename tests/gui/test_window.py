@@ -324,6 +324,21 @@ def test_first_run_when_no_daemon_explains_what_to_do(look: QApplication, settin
     _end(look, window)
 
 
+def test_window_when_accounts_come_late_opens_the_page_of_last_time(
+    look: QApplication, settings: Settings, hand: HandClock
+) -> None:
+    settings.page = "rules"
+    state = AppState(hand)
+    window = _bare(look, state, settings)
+    assert window.current.key == "welcome"
+    state.apply_snapshot(sample.snapshot())
+    state.set_link(Link.ONLINE)
+    _settle(window)
+    assert window.current.key == "rules"
+    assert settings.page == "rules"
+    _end(look, window)
+
+
 def test_first_run_when_there_are_no_accounts_says_how_to_add_them(
     look: QApplication, settings: Settings, hand: HandClock
 ) -> None:

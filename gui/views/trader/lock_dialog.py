@@ -10,8 +10,7 @@ from PySide6.QtCore import Qt, QTime
 from PySide6.QtWidgets import QButtonGroup, QDialog, QLineEdit, QRadioButton, QTimeEdit, QWidget
 
 from gui.app_state import AccountView, AppState
-from gui.client import CommandError
-from gui.views.page import Commands
+from gui.commands import CommandError, Commands
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.banner import Banner
 from gui.views.widgets.basic import Button, hbox, label, set_text, vbox

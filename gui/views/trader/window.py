@@ -178,8 +178,9 @@ class TraderWindow(NavWindow):
         if empty and self.current is not self.settings_page:
             self.go(self.welcome_number)
         elif not empty and self.current is self.welcome_page:
+            wanted = self.context.settings.page
             self.go(0)
-            self._restore_page()
+            self.go_to(wanted)
         self.switcher.setVisible(not empty)
         self.lock_button.setVisible(not empty)
         self.state_pill.setVisible(not empty)
