@@ -15,7 +15,7 @@ from gui.settings import Settings
 from gui.views.page import Context
 from gui.views.theme import ThemeChoice, theme
 from gui.views.tokens import Tone
-from gui.views.trader.curve import limit_lines, steps, tick_step
+from gui.views.trader.curve import level_range, level_step, limit_lines, steps, tick_step
 from gui.views.trader.log import LogPage, Period
 from gui.views.trader.overview import OverviewPage, desk_total
 from gui.views.trader.pnl import PnlPage, guarded
@@ -271,6 +271,33 @@ def test_curve_when_scaled_has_round_times_with_room() -> None:
     assert tick_step(6 * 3600, 800) == 3600
     assert tick_step(60, 800) == 15
     assert tick_step(10**7, 100) == 14_400
+
+
+@pytest.mark.parametrize(
+    ("span", "height", "step"), [(1500, 300, 500), (100, 300, 20), (10, 400, 2), (3, 10_000, 0.02), (7, 300, 2)]
+)
+def test_curve_when_scaled_has_round_amounts_with_room(span: float, height: float, step: float) -> None:
+    assert level_step(span, height) == pytest.approx(step)
+
+
+def test_curve_when_target_is_far_does_not_flatten_the_day_but_shows_the_loss_limit() -> None:
+    low, high = level_range([-100.0, 50.0], [-500.0, 1000.0])
+    assert low < -500
+    assert 50 < high < 200
+    assert level_range([0.0, 250.0], [1000.0])[1] > 1000
+    assert level_range([], []) == (-10.0, 10.0)
+
+
+def test_curve_when_mouse_is_over_it_tells_the_figures_of_that_moment(window: TraderWindow) -> None:
+    window.go_to("pnl")
+    _settle(window)
+    plot = _page(window, PnlPage).curve.plot
+    first, last = plot._points[0], plot._points[-1]
+    assert plot._point_at(plot._area.left()) == first
+    assert plot._point_at(plot._area.right() + 1) == last
+    QTest.mouseMove(plot, plot._area.center().toPoint())
+    assert plot._mouse is not None
+    assert "realized now" in _page(window, PnlPage).curve.accessibleDescription()
 
 
 def test_curve_when_limits_are_known_draws_those_of_the_day(state: AppState) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QElapsedTimer, Qt
 from PySide6.QtWidgets import QFileDialog, QSplitter
 
 from gui.models.history import trades_model
@@ -16,6 +16,8 @@ from gui.views.trader.curve import CurveView, LineKey, limit_lines
 from gui.views.widgets.basic import Button, Card, EmptyState, label, set_text, vbox
 from gui.views.widgets.figure import Figure
 from gui.views.widgets.table import DataTable, TableOrEmpty
+
+CURVE_MS = 900
 
 
 class PnlPage(Page):
@@ -29,6 +31,7 @@ class PnlPage(Page):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.curve = CurveView()
+        self._drawn = QElapsedTimer()
         self.realized = Figure("Realized today", size=SIZE_LARGE)
         self.total = Figure("Day total", size=SIZE_LARGE)
         curve_card = Card()
@@ -65,13 +68,28 @@ class PnlPage(Page):
         split.setStyleSheet("QSplitter::handle { background: transparent; }")
         self.setLayout(vbox(split, margins=(24, 20, 24, 24)))
 
+    def show_account(self, account_id: int | None) -> None:
+        self._drawn.invalidate()
+        super().show_account(account_id)
+
+    def _show_curve(self) -> None:
+        # Its points are a second apart: drawing all of them at every quote would show nothing more.
+        view = self.account
+        if view is None or (self._drawn.isValid() and self._drawn.elapsed() < CURVE_MS):
+            return
+        self._drawn.start()
+        self.curve.show_curve(view.curve, limit_lines(view.rules or []), self.state.calendar)
+
+    def tick(self) -> None:
+        self._show_curve()
+
     def refresh_all(self) -> None:
         view = self.account
         if view is None:
             return
         self.realized.set_money(view.pnl.realized, flash=self.state.live)
         self.total.set_money(view.pnl.total, flash=self.state.live)
-        self.curve.show_curve(view.curve, limit_lines(view.rules or []), self.state.calendar)
+        self._show_curve()
         trades = sorted((view.trades or {}).values(), key=lambda trade: trade.trade_id, reverse=True)
         self.model.set_rows(trades)
         self.export.setEnabled(bool(trades))
