@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from daemon.admin_key import read_admin_key
 from daemon.core.units import SECOND_US
 from daemon.gateway.timings import Timings
 from daemon.service import Options, Service
@@ -146,7 +147,7 @@ class World:
         """A connection with an admin's session; the caller closes it."""
         client = RpcClient(self.home.endpoint)
         await client.connect()
-        await client.authenticate(bytes.fromhex(self.home.admin_key.read_text(encoding="ascii").strip()))
+        await client.authenticate(read_admin_key(self.home.admin_key))
         return client
 
     # ---- the broker's truth
