@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable
 
+from daemon.core.engine import Engine
 from daemon.core.events import (
     AccountUpdate,
     ContractSeen,
@@ -26,7 +27,6 @@ from daemon.core.events import (
     TradesSnapshot,
     TradeUpdate,
 )
-from daemon.core.engine import Engine
 from daemon.core.units import price_to_nanos, to_micros
 from shared.config import HolidayCalendar, RiskConfig
 from tests.core.desk import CONTRACTS, ES, MNQ, NQ, OPEN

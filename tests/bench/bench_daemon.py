@@ -9,6 +9,7 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -38,8 +39,10 @@ async def measure() -> int:
                 await ready(home, process)
                 client = RpcClient(home.endpoint)
                 await client.connect()
-                while (status := await client.call("get_status"))["status"] != "healthy":
+                status: Any = {}
+                while status.get("status") != "healthy":
                     await asyncio.sleep(0.02)
+                    status = await client.call("get_status")
                 seconds = time.monotonic() - began
                 await client.close()
                 await asyncio.sleep(5)

@@ -43,7 +43,7 @@ COMMITS = 500
 
 
 def show(name: str, value: str, limit: str = "") -> None:
-    print(f"{name:<66} {value:>24}  {limit}")  # noqa: T201
+    print(f"{name:<66} {value:>24}  {limit}")
 
 
 def milliseconds(times: list[float]) -> str:

@@ -87,7 +87,7 @@ async def breaches(simulator: Simulator) -> list[float]:
         await asyncio.sleep(0.02)
         simulator.set_can_trade(account, False)
         taken.append(await asyncio.wait_for(closed, 10) / 1e6)
-        while simulator.positions(account):
+        while simulator.positions(account):  # noqa: ASYNC110 - until another process has closed it
             await asyncio.sleep(0.002)
         simulator.set_can_trade(account, True)
         await asyncio.sleep(0.02)
