@@ -195,18 +195,19 @@ class Engine:
         if inside and at < self._timetable.due:
             return _NOTHING
         out: list[Decision] = []
+        # Found before the timers are worked off: they set bands anew, around this very price.
+        touched = [] if inside else self._bands.left_by(contract_id, bid, ask)
         if self.now >= self._timetable.due:
             self._timers(out)
-        if not inside:
-            for account_id in self._bands.left_by(contract_id, bid, ask):
-                account = self.accounts[account_id]
-                self._judge.judge(account, (Trigger.QUOTES,), out)
-                quoting = self._judge.on(account_id, Trigger.QUOTES)
-                together = any(state.rule.sums for state in quoting)
-                self._conclude(account, out, bands=together)
-                position = account.positions.get(contract_id)
-                if position is not None and not together:
-                    self._quotes.put(account, position, quoting, self.view, out)
+        for account_id in touched:
+            account = self.accounts[account_id]
+            self._judge.judge(account, (Trigger.QUOTES,), out)
+            quoting = self._judge.on(account_id, Trigger.QUOTES)
+            together = any(state.rule.sums for state in quoting)
+            self._conclude(account, out, bands=together)
+            position = account.positions.get(contract_id)
+            if position is not None and not together:
+                self._quotes.put(account, position, quoting, self.view, out)
         return out
 
     def _on_position(self, event: PositionUpdate, out: list[Decision]) -> None:

@@ -11,8 +11,8 @@ from shared.models import RULE_BY_ID
 
 
 def warn(account: AccountState, state: RuleState, percent: int, view: View, out: list[Decision]) -> None:
-    """Warn of the highest level reached, if that is news; a breach is no warning."""
-    if percent >= 100:
+    """Warn of the highest level reached, if that is news; a breach is no warning, nor what follows it."""
+    if percent >= 100 or any(lockout.rule_id == state.rule.rule_id for lockout in account.locks.values()):
         return
     level = next(level for level in WARNING_LEVELS if percent >= level)
     if level in state.warned:

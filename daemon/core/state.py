@@ -203,6 +203,9 @@ class AccountState:
             if self._position_events.get(contract_id, -1) >= started:
                 continue
             self._position_reads[contract_id] = started
+            known = self._unmatched.get(contract_id)
+            if known is not None and known.at < started:
+                del self._unmatched[contract_id]  # the read knows of all that came before it
             self._set_position(found.get(contract_id) or PositionRecord(contract_id, 0, 0), event.at, started)
         for contract_id, read_at in self._position_reads.items():
             # Contracts that are flat by an event before the read, and by the read.
@@ -265,9 +268,7 @@ class AccountState:
         known = self.positions.get(contract_id)
         before = known.size if known is not None else 0
         if size != before:
-            if read_at:
-                self._unmatched.pop(contract_id, None)
-            else:
+            if not read_at or contract_id in self._unmatched:
                 self._unmatched_now(contract_id, at).add_update(size - before)
         if size == 0:
             self.positions.pop(contract_id, None)

@@ -11,6 +11,7 @@ from daemon.core.decisions import Act, Decision, Lock, Settle, Unlock, Warn
 from daemon.core.engine import Engine
 from daemon.core.events import (
     AccountUpdate,
+    ConfigChanged,
     Contract,
     ContractSeen,
     Event,
@@ -26,6 +27,7 @@ from daemon.core.events import (
     TradesSnapshot,
     TradeUpdate,
 )
+from daemon.core.rule import Gauge
 from daemon.core.units import SECOND_US, money_to_micros, price_to_nanos, to_micros
 from shared.config import HolidayCalendar, RiskConfig
 from shared.models import OrderStatus, OrderType, Side
@@ -85,6 +87,32 @@ class Desk:
         """Let time pass and a tick come."""
         self.at += round(seconds * SECOND_US)
         return self.feed(Tick(self.at))
+
+    def configure(self, config: RiskConfig, calendar: HolidayCalendar | None = None) -> list[Decision]:
+        """Another configuration takes effect."""
+        self.at += 1000
+        return self.feed(ConfigChanged(self.at, config, calendar or self.engine.calendar))
+
+    def read_positions(self, *held: tuple[str, int], price: float | str = 100, account: int = 101) -> list[Decision]:
+        """A read of all positions."""
+        self.at += 1000
+        records = tuple(
+            PositionRecord(contract, size, price_to_nanos(str(price)), 1, self.at) for contract, size in held
+        )
+        return self.feed(PositionsSnapshot(self.at, account, self.at, records))
+
+    def read_orders(self, *orders: OrderRecord, account: int = 101) -> list[Decision]:
+        """A read of all working orders."""
+        self.at += 1000
+        return self.feed(OrdersSnapshot(self.at, account, self.at, orders))
+
+    def gauge(self, rule_id: str, account: int = 101) -> Gauge:
+        """The gauge of a rule."""
+        states = self.engine.rule_states(account)
+        state = next(state for state in states if state.rule.rule_id == rule_id)
+        gauge = self.engine.gauge(self.engine.account(account), state)
+        assert gauge is not None
+        return gauge
 
     def new_id(self) -> int:
         """A number not used before."""
@@ -167,6 +195,14 @@ class Desk:
         self.trade(contract, size, order_id=order_id, account=account)
         held = self.engine.account(account).size(contract)
         self.position(contract, held + size, price, account)
+        return order_id
+
+    def close(self, contract: str, size: int, pnl: str, account: int = 101, order_id: int | None = None) -> int:
+        """An exit of that signed size is filled, with its fill and its position; returns the order's id."""
+        order_id = order_id or self.new_id()
+        self.trade(contract, size, pnl, order_id=order_id, account=account)
+        held = self.engine.account(account).size(contract)
+        self.position(contract, held + size, account=account)
         return order_id
 
     def locks(self, account: int = 101) -> list[str]:

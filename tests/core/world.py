@@ -1,8 +1,8 @@
 """A small model of a broker, a disk and an enforcer around one engine, for properties over streams of events.
 
-The broker is the truth. Its messages wait in `mail` until they are delivered: in order or not, twice, or never. The disk
-keeps what the decisions say, and nothing else, so that a restart tells what the decisions forgot to say. The enforcer does
-just what the open obligations ask, after a read, as the real one does.
+The broker is the truth. Its messages wait in `mail` until they are delivered: in order or not, twice, or never. The
+disk keeps what the decisions say, and nothing else, so that a restart tells what the decisions forgot to say. The
+enforcer does just what the open obligations ask, after a read, as the real one does.
 """
 
 from __future__ import annotations

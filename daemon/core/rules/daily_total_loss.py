@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from daemon.core.rule import (
     EVERY_QUOTE,
-    NO_WATCH,
     NOTHING,
     Gauge,
     LockVerdict,
@@ -67,7 +66,7 @@ class DailyTotalLossRule(Rule):
         amount, scale = self._total(account, view)
         slack = -(-amount // scale) - share_of(self._limit, level)
         if slack <= 0:
-            return NO_WATCH if level == 100 else self.watch(account, position, view, 100)
+            return EVERY_QUOTE if level == 100 else self.watch(account, position, view, 100)
         # One micro-dollar less: each position's P&L was rounded down.
         return Watch(loss_at=unrealized - max(0, (slack - 1) // len(account.positions) - 1))
 

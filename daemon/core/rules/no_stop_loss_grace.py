@@ -15,6 +15,8 @@ from shared.models import STOP_TYPES, OrderStatus
 READ_PATIENCE_US = 5 * SECOND_US
 """How long a successful read of the open orders is waited for before the position is closed without one."""
 
+READ_EVERY_US = SECOND_US // 2
+
 _MEMORY = "unprotected"
 _PROTECTING = frozenset({int(OrderStatus.OPEN), int(OrderStatus.PENDING)})
 _STOPS = frozenset(int(kind) for kind in STOP_TYPES)
@@ -114,12 +116,13 @@ class NoStopLossGraceRule(Rule):
             if contract_id in account.latches:
                 continue
             steps = [started - (-self._grace * level // 100) for level in (*WARNING_LEVELS, 100)]
-            moments.append(min((at for at in steps if at > view.now), default=view.now + SECOND_US // 2))
+            tries = (view.now - started) // READ_EVERY_US + 1
+            moments.append(min((at for at in steps if at > view.now), default=started + tries * READ_EVERY_US))
         for contract_id, position in account.positions.items():
             if view.market.exit_price(contract_id, position.size) is None and any(
                 order.contract_id == contract_id and order.type in _STOPS for order in account.orders.values()
             ):
-                moments.append(view.now + SECOND_US)
+                moments.append((view.now // SECOND_US + 1) * SECOND_US)
         return min(moments, default=None)
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
