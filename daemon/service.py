@@ -48,7 +48,6 @@ from daemon.gateway.pool import Gateways, preload
 from daemon.gateway.timings import Timings
 from daemon.holdings import EngineHoldings
 from daemon.instance_lock import InstanceLock
-from daemon.ipc_listener import Listening
 from daemon.ipc_server import IpcServer
 from daemon.journal import Journal
 from daemon.protection import Configuration
@@ -351,23 +350,9 @@ class Service:
         except AdminKeyError as error:
             admin_key = None
             self.alert(f"{error} The admin cannot log in until the next start.")
-        host, port = active.risk.ipc.host, active.risk.ipc.port
-        listening = await self._listen(host, port, admin_key)
-        if listening is None and port:
-            # A port that somebody else has taken must not keep the admin out: clients look into endpoint.json.
-            listening = await self._listen(host, 0, admin_key)
-        if listening is None:
-            self.endpoint = None
-            return
-        self.endpoint = {"host": listening.host, "port": listening.port}
-        self.announcer.outlet = self.server
-        self.admin.start(self.server)
-        self._to_stop("the socket", 2.0, self._stop_socket)
-
-    async def _listen(self, host: str, port: int, admin_key: bytes | None) -> Listening | None:
         server = IpcServer(
-            host,
-            port,
+            active.risk.ipc.host,
+            active.risk.ipc.port,
             admin_key,
             {**self.api.handlers(), **self.admin.handlers()},
             now=self.clock.now,
@@ -377,13 +362,16 @@ class Service:
         try:
             listening = await server.start()
         except OSError as error:
-            reason = error.strerror or str(error)
-            instead = f"another port is taken; set ipc.port in {self.home.risk_config_file} to a free one, or to 0"
-            goes_on = instead if port else "accounts are protected all the same, but no window can connect"
-            self.alert(f"The socket could not be opened on {host} port {port} ({reason}); {goes_on}.")
-            return None
+            # Enforcement never depends on the socket.
+            self.alert(f"The socket could not be opened ({error.strerror}); accounts are protected all the same.")
+            return
+        if listening.note is not None:
+            logger.warning("{}", listening.note)
+        self.endpoint = {"host": listening.host, "port": listening.port}
         self.server = server
-        return listening
+        self.announcer.outlet = server
+        self.admin.start(server)
+        self._to_stop("the socket", 2.0, self._stop_socket)
 
     def _guard(self) -> None:
         if self.options.watchdog:
@@ -605,7 +593,7 @@ class Service:
         remove_admin_key(self.home.run)
         with contextlib.suppress(OSError):
             self.home.endpoint.unlink(missing_ok=True)
-        await self.server.stop()
+        await self.server.stop(1.0)
 
     async def _stop_store(self) -> None:
         if self._parent is not None:
