@@ -27,7 +27,9 @@ ICON_ROLE = ROW_ROLE + 5
 SUB_ROLE = ROW_ROLE + 6
 """A second, quieter text below the first; wrapped, never cut. "" for none."""
 
-FLASH_SECONDS = 0.6
+FLASH_SECONDS = 0.5
+REST_SECONDS = 1.0
+"""Least time between two flashes of a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +133,20 @@ class TableModel[T](QAbstractTableModel):
                 self._light(key, self._texts[key], texts)
 
     def _light(self, key: Hashable, old: tuple[str, ...], new: tuple[str, ...]) -> None:
-        until = self._monotonic() + FLASH_SECONDS
+        now = self._monotonic()
         for number, column in enumerate(self.columns):
             if column.flash and old[number] != new[number]:
-                self._flashes[key, number] = until
+                lit = self._flashes.get((key, number))
+                # What changes all the time is not news: it lights up again only after a rest.
+                if lit is None or now > lit + REST_SECONDS:
+                    self._flashes[key, number] = now + FLASH_SECONDS
 
     @property
     def flashing(self) -> bool:
         """Whether a cell is lit now; forgets those that are over."""
-        if self._flashes:
-            now = self._monotonic()
-            self._flashes = {cell: until for cell, until in self._flashes.items() if until > now}
-        return bool(self._flashes)
+        now = self._monotonic()
+        self._flashes = {cell: until for cell, until in self._flashes.items() if until + REST_SECONDS > now}
+        return any(until > now for until in self._flashes.values())
 
     def row(self, index: Index) -> T | None:
         """The row of an index; None outside."""

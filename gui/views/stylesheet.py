@@ -80,6 +80,8 @@ QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled, QTimeEdit:disabled {{
 QComboBox {{ padding-right: 26px; }}
 QSpinBox, QDoubleSpinBox, QTimeEdit, QDateTimeEdit {{ padding: 0 26px 0 10px; }}
 QSpinBox:focus, QDoubleSpinBox:focus, QTimeEdit:focus, QDateTimeEdit:focus {{ padding: 0 25px 0 9px; }}
+QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ background: transparent; border: none; min-height: 0;
+    padding: 0 0 0 8px; }}
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ border: none; background: transparent; width: 24px;
     subcontrol-origin: border; }}
 QAbstractSpinBox::up-button {{ subcontrol-position: top right; }}

@@ -154,7 +154,9 @@ class Tray(QObject):
         if protection is not self._shown:
             self._shown = protection
             self.icon.setIcon(icons.tray_icon(protection))
-        self.icon.setToolTip(self._tooltip(protection))
+        words = self._tooltip(protection)
+        if words != self.icon.toolTip():
+            self.icon.setToolTip(words)
         online = self._state.link is Link.ONLINE
         if online:
             self._was_online = True

@@ -30,7 +30,7 @@ def main() -> int:
     for scene, theme_name, image, cut in stage.draw(SCENES):
         name = f"{scene.name}-{theme_name}-{round(float(scale) * 100)}.png"
         # A high quality means little work on compression here; a PNG loses nothing either way.
-        image.save(str(folder / name), b"PNG", 85)
+        image.save(str(folder / name), "PNG", 85)  # type: ignore[call-overload]
         print(f"{name}\t{image.width()}x{image.height()}\t{' | '.join(cut)}")  # noqa: T201 - its output
     return 0
 

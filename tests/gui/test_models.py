@@ -55,6 +55,16 @@ def test_model_when_a_value_changes_lights_that_cell_and_only_for_a_moment(hand:
     assert model.data(model.index(0, 1), FLASH_ROLE) is False
 
 
+def test_model_when_a_value_changes_all_the_time_rests_between_flashes(hand: HandClock) -> None:
+    model = _model(hand)
+    lit = 0
+    for number in range(100):
+        model.set_rows([Row(1, Decimal(number))])
+        lit += bool(model.data(model.index(0, 1), FLASH_ROLE))
+        hand.seconds += 0.1
+    assert 20 <= lit <= 45
+
+
 def test_model_when_nothing_changes_announces_nothing(hand: HandClock) -> None:
     model = _model(hand)
     model.set_rows([Row(1, Decimal(5))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAccessible, QAccessibleEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
 from gui.views.tokens import GRID, Tone
@@ -36,6 +37,7 @@ class Banner(QFrame):
 
     def say(self, tone: Tone, icon_name: str, headline: str, sentence: str) -> None:
         """Show the banner with these words."""
+        news = self.isHidden() or headline != self.headline.text()
         restyle(self, tone=tone.value)
         self.icon.set_icon(icon_name, tone)
         set_text(self.headline, headline)
@@ -43,6 +45,9 @@ class Banner(QFrame):
         self.sentence.setVisible(bool(sentence))
         self.setAccessibleName(f"{headline} {sentence}")
         self.setVisible(True)
+        if news:
+            # A screen reader reads it out, wherever the focus is.
+            QAccessible.updateAccessibility(QAccessibleEvent(self, QAccessible.Event.Alert))
 
     def set_clock(self, words: str | None, caption: str = "", tone: Tone = Tone.LOCKED) -> None:
         """The big text at the right; None takes it away."""

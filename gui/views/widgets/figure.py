@@ -13,7 +13,8 @@ from gui.views import icons
 from gui.views.theme import font, theme
 from gui.views.tokens import SIZE_FIGURE, SIZE_SMALL, Tone
 
-FLASH_MS = 600
+FLASH_MS = 500
+REST_MS = 1_000
 
 
 class Figure(QWidget):
@@ -60,7 +61,7 @@ class Figure(QWidget):
         if (words, arrow, tone) == (self._text, self._arrow, self._tone):
             return
         wider = len(words) != len(self._text) or arrow != self._arrow
-        if flash and self._known:
+        if flash and self._known and not self._timer.isActive():
             self._flash = True
             self._timer.start(FLASH_MS)
         self._text, self._arrow, self._tone, self._known = words, arrow, tone, words != wording.UNKNOWN
@@ -70,8 +71,11 @@ class Figure(QWidget):
         self.update()
 
     def _end_flash(self) -> None:
-        self._flash = False
-        self.update()
+        if self._flash:
+            self._flash = False
+            self.update()
+            # What changes all the time is not news: it lights up again only after a rest.
+            self._timer.start(REST_MS)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         metrics = QFontMetricsF(font(self._size, self._weight))
