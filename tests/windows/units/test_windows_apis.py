@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import uuid
 from contextlib import closing
 from pathlib import Path, PureWindowsPath
@@ -18,10 +19,10 @@ from keyring.backends.Windows import WinVaultKeyring
 
 from daemon.windows import registry, service
 from daemon.windows.event_log import Entry, EventLog
-from daemon.windows.execution import run
+from daemon.windows.execution import Executor, run
 from daemon.windows.probe import default_target, gather, nssm_path, program_version, running_program
 from daemon.windows.refusals import NSSM_SHA256
-from daemon.windows.steps import SetRegistry
+from daemon.windows.steps import DeleteProgramLater, SetRegistry, Step
 from shared.paths import Home, find_home
 
 assert sys.platform == "win32"
@@ -173,3 +174,20 @@ def test_ctrl_c_when_another_library_took_the_signal_still_calls_back() -> None:
     )
 
     assert done.stdout.split() == ["asked"]
+
+
+def test_program_folder_when_deleted_later_is_gone_after_the_program_ended(tmp_path: Path) -> None:
+    folder = tmp_path / "Risk Manager"
+    (folder / "daemon").mkdir(parents=True)
+    (folder / "daemon" / "riskd.exe").write_bytes(b"program")
+    with (folder / "daemon" / "still open").open("w"):  # as riskd.exe itself is while it uninstalls
+        Executor(lambda line: None, lambda program: "", lambda: "").carry_out(
+            [Step("Delete the program", "", (DeleteProgramLater(folder),))]
+        )
+        time.sleep(3)
+        assert folder.exists()
+    deadline = time.monotonic() + 60
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    assert not folder.exists()
