@@ -9,7 +9,6 @@ await gateways.stop()
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 from collections.abc import Callable, Iterable
 from random import Random
@@ -38,12 +37,12 @@ from shared.config import AccountsConfig, LoginConfig
 
 _log = logging.getLogger(__name__)
 
-_ADAPTER = "daemon.gateway.projectx"
 
-
-def preload() -> None:
+def preload() -> ModuleType:
     """Import the SDK, which takes about a second. Call it in a thread while something else is being done."""
-    importlib.import_module(_ADAPTER)
+    from daemon.gateway import projectx
+
+    return projectx
 
 
 class Gateways:
@@ -109,7 +108,7 @@ class Gateways:
 
     async def start(self) -> None:
         """Start all logins at once; returns when the first try of each is over, or after `Timings.start`."""
-        adapter = await asyncio.to_thread(importlib.import_module, _ADAPTER)
+        adapter = await asyncio.to_thread(preload)
         for login in self._config.logins:
             if login.enabled:
                 self._add(adapter, login)
@@ -133,7 +132,7 @@ class Gateways:
             ValueError: as on construction; nothing is changed then.
         """
         check_addresses(config, require_loopback=self._require_loopback)
-        adapter = await asyncio.to_thread(importlib.import_module, _ADAPTER)
+        adapter = await asyncio.to_thread(preload)
         old = {login.username: login for login in self._config.logins if login.enabled}
         new = {login.username: login for login in config.logins if login.enabled}
         moved = self._config.gateway != config.gateway
@@ -169,7 +168,7 @@ class Gateways:
             username: need not be configured.
             api_key: the key to try; None takes the stored one.
         """
-        adapter = await asyncio.to_thread(importlib.import_module, _ADAPTER)
+        adapter = await asyncio.to_thread(preload)
         addresses = _addresses(adapter, self._config)
 
         def credentials(name: str) -> str:

@@ -30,10 +30,11 @@ from daemon.gateway.rest import EndpointRejectedError, LoginRest
 from shared.models import OrderStatus
 
 _WORKING: Final = [OrderStatus.OPEN, OrderStatus.PENDING, OrderStatus.PENDING_CANCELLATION, OrderStatus.SUSPENDED]
-_PAGE: Final = 500
-_MAX_PAGES: Final = 20
+_PAGE: Final = 50
+"""Orders a page: the SDK's own default. The gateway's maximum is undocumented."""
+_MAX_PAGES: Final = 60
 _QUERY_RETRY_US: Final = 300 * SECOND_US
-"""A missing Order/v2/query is tried again after this: a proxy may have said 404."""
+"""An Order/v2/query that is refused is tried again after this: a proxy may have said 404."""
 
 
 class AccountReads:
@@ -95,11 +96,11 @@ class AccountReads:
             try:
                 records = await self._query(account_id, priority)
             except EndpointRejectedError as error:
-                if error.status not in {404, 405}:
+                if error.status not in {400, 404, 405}:
                     raise
                 self._query_not_before = now + _QUERY_RETRY_US
                 self._on_alert(
-                    "The gateway has no Order/v2/query; suspended bracket orders cannot be seen until they are active.",
+                    "The gateway refuses Order/v2/query: suspended bracket orders cannot be seen until they are active.",
                     str(error),
                 )
         orders: dict[int, OrderRecord] = {}
@@ -150,12 +151,14 @@ class AccountReads:
     async def _query(self, account_id: int, priority: Priority) -> list[Any]:
         """All pages of Order/v2/query.
 
-        Whether pageOffset counts pages or orders is undocumented: both are understood.
+        Undocumented, and therefore not relied upon: whether pageOffset counts pages or orders, and whether a page may
+        come out smaller than asked for. totalCount tells whether there is more; without it, a page that is not full
+        is the last.
         """
         collected: dict[Any, Any] = {}
         offset, by_order = 0, False
         for page in range(_MAX_PAGES):
-            records = await self._rest.read_list(
+            answer = await self._rest.read(
                 "/Order/v2/query",
                 {
                     "filter": {"accountId": account_id, "statuses": [int(status) for status in _WORKING]},
@@ -163,23 +166,21 @@ class AccountReads:
                     "pageOffset": offset,
                     "includeTotalCount": True,
                 },
-                "orders",
                 priority,
             )
+            records, total = answer.get("orders"), answer.get("totalCount")
+            if not isinstance(records, list):
+                raise GatewayError("/Order/v2/query: the answer has no list of orders")
             keys = [record.get("id") if isinstance(record, dict) else None for record in records]
             by_order = by_order or any(key in collected for key in keys)
-            fresh = {
-                key if key is not None else (page, index): record
-                for index, (key, record) in enumerate(zip(keys, records, strict=True))
-            }
-            grown = bool(fresh.keys() - collected.keys())
-            collected.update(fresh)
-            if len(records) < _PAGE or not grown:
-                break
+            before = len(collected)
+            for index, (key, record) in enumerate(zip(keys, records, strict=True)):
+                collected[(page, index) if key is None else key] = record
+            whole = len(collected) >= total if isinstance(total, int) else len(records) < _PAGE
+            if whole or len(collected) == before:
+                return list(collected.values())
             offset = len(collected) if by_order else page + 1
-        else:
-            raise GatewayError(f"account {account_id} has more than {_PAGE * _MAX_PAGES} working orders")
-        return list(collected.values())
+        raise GatewayError(f"account {account_id} has more than {_PAGE * _MAX_PAGES} working orders")
 
 
 def _check_owner(record: object, account_id: int) -> None:
