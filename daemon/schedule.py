@@ -46,8 +46,8 @@ class Schedule:
         """Begin."""
         add = self._scheduler.add_job
         now = datetime.now(UTC)
-        add(self._timed.heartbeat, "interval", seconds=5, id="heartbeat", next_run_time=now)
-        add(self._timed.configuration.watch, "interval", seconds=2, id="configuration files")
+        add(self._heartbeat, "interval", seconds=5, id="heartbeat", next_run_time=now)
+        add(self._watch, "interval", seconds=2, id="configuration files")
         add(self._backup, "interval", hours=24, id="backup", next_run_time=now + timedelta(minutes=10))
         add(self._prune, "interval", hours=24, id="clean-up", next_run_time=now + timedelta(minutes=15))
         self._scheduler.start()
@@ -56,6 +56,14 @@ class Schedule:
         """End; jobs under way are left to themselves."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    # Every job is a coroutine: APScheduler runs plain functions in a thread, and the engine is the event loop's alone.
+
+    async def _heartbeat(self) -> None:
+        self._timed.heartbeat()
+
+    async def _watch(self) -> None:
+        self._timed.configuration.watch()
 
     async def _backup(self) -> None:
         name = await self._timed.backup()

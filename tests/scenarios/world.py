@@ -145,6 +145,8 @@ class World:
 
     async def admin(self) -> RpcClient:
         """A connection with an admin's session; the caller closes it."""
+        # Until the key store has answered, a second factor is taken to be enrolled.
+        await eventually(lambda: not self.service.admin.factor.enrolled, "the key store has answered", 20)
         client = RpcClient(self.home.endpoint)
         await client.connect()
         await client.authenticate(read_admin_key(self.home.admin_key))
@@ -211,6 +213,7 @@ class World:
     async def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """Rows of state.db, after all that is under way has been written."""
         if self._running:
+            await self.service.settled()
             assert await self.service.store.flush(5.0)
         with closing(sqlite3.connect(f"file:{self.home.database}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
