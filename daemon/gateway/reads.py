@@ -100,7 +100,7 @@ class AccountReads:
                     raise
                 self._query_not_before = now + _QUERY_RETRY_US
                 self._on_alert(
-                    "The gateway refuses Order/v2/query: suspended bracket orders cannot be seen until they are active.",
+                    "The gateway refuses Order/v2/query: suspended brackets cannot be seen until they are active.",
                     str(error),
                 )
         orders: dict[int, OrderRecord] = {}

@@ -181,7 +181,7 @@ async def test_orders_when_the_query_is_missing_falls_back_and_says_so() -> None
         await w.gateways.start()
         w.sim.trader(101).buy("MNQ", 1, kind="limit", limit=20_000)
         assert len((await w.gateways.read_orders(101)).orders) == 1
-        assert w.alerted("suspended bracket orders cannot be seen")
+        assert w.alerted("suspended brackets cannot be seen")
 
 
 async def test_orders_when_more_than_a_page_are_all_read() -> None:
