@@ -267,9 +267,8 @@ class AccountState:
         contract_id, size = record.contract_id, record.size
         known = self.positions.get(contract_id)
         before = known.size if known is not None else 0
-        if size != before:
-            if not read_at or contract_id in self._unmatched:
-                self._unmatched_now(contract_id, at).add_update(size - before)
+        if size != before and (not read_at or contract_id in self._unmatched):
+            self._unmatched_now(contract_id, at).add_update(size - before)
         if size == 0:
             self.positions.pop(contract_id, None)
             self.latches.pop(contract_id, None)

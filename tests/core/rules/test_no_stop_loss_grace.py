@@ -1,0 +1,222 @@
+"""RULE-008: a position without a protecting stop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from daemon.core.decisions import Read
+from daemon.core.engine import Engine
+from daemon.core.events import OrderRecord
+from daemon.core.units import SECOND_US, price_to_nanos
+from shared.models import OrderStatus, OrderType, Side
+from tests.core.desk import ES, MNQ, Desk, rules
+
+CONFIG = rules(no_stop_loss_grace={"grace_period_seconds": 10})
+
+
+def opened(size: int = 2, bid: float = 100) -> Desk:
+    """A desk that has just opened a position in MNQ at 100."""
+    desk = Desk(CONFIG)
+    desk.quote(MNQ, bid, bid + 0.25)
+    desk.position(MNQ, size)
+    return desk
+
+
+def pass_grace(desk: Desk, *orders: OrderRecord) -> None:
+    """Ten seconds pass, and the orders are read as asked."""
+    desk.wait(9.9)
+    assert desk.wanted() == {}
+    desk.wait(0.2)
+    if desk.of(Read):
+        desk.read_orders(*orders)
+
+
+def working(desk: Desk) -> tuple[OrderRecord, ...]:
+    return tuple(desk.engine.account(101).orders.values())
+
+
+def test_position_without_a_stop_is_closed_after_the_grace_and_a_read() -> None:
+    desk = opened()
+    desk.wait(9.998)
+    assert desk.of(Read) == []
+    desk.wait(0.002)
+    assert len(desk.of(Read)) == 1
+    assert desk.wanted() == {}
+    desk.read_orders()
+    assert desk.wanted() == {MNQ: 0}
+    assert desk.acts()[0].action.reason == "MNQ had no stop for 10 s; the position is closed."
+
+
+@pytest.mark.parametrize(
+    ("size", "stop_size", "stop_price", "more", "closed"),
+    [
+        (2, -2, 99, {}, False),
+        (2, -1, 99, {}, True),  # worked case 8: a stop for 1 only
+        (2, -3, 99, {}, False),
+        (2, 2, 99, {}, True),  # the opening side
+        (2, -2, 101, {}, True),  # the winning side of the market
+        (2, -2, 100, {}, True),  # at the market
+        (2, -2, 99.75, {}, False),
+        (-2, 2, 101, {}, False),
+        (-2, 2, 99, {}, True),
+        (-2, -2, 101, {}, True),
+        (2, -2, 99, {"kind": OrderType.STOP_LIMIT}, False),
+        (2, -2, 99, {"kind": OrderType.TRAILING_STOP}, False),
+        (2, -2, None, {"kind": OrderType.TRAILING_STOP}, False),
+        (2, -2, None, {"kind": OrderType.LIMIT, "limit": 105}, True),
+        (2, -2, 99, {"status": OrderStatus.PENDING}, False),
+        (2, -2, 99, {"status": OrderStatus.SUSPENDED}, True),
+        (2, -2, 99, {"status": OrderStatus.PENDING_CANCELLATION}, True),
+        (2, -2, 99, {"status": OrderStatus.NONE}, True),
+    ],
+)
+def test_stop_when_it_protects_the_whole_position_saves_it(
+    size: int, stop_size: int, stop_price: float | None, more: dict[str, Any], closed: bool
+) -> None:
+    desk = opened(size)
+    desk.order(MNQ, stop_size, stop=stop_price, **{"kind": OrderType.STOP, **more})
+    pass_grace(desk, *working(desk))
+    assert desk.wanted() == ({MNQ: 0} if closed else {})
+
+
+def test_two_stops_together_cover() -> None:
+    desk = opened(3)
+    desk.order(MNQ, -1, kind=OrderType.STOP, stop=99)
+    desk.order(MNQ, -2, kind=OrderType.STOP, stop=98)
+    desk.order(ES, -3, kind=OrderType.STOP, stop=98)
+    pass_grace(desk, *working(desk))
+    assert desk.wanted() == {}
+
+
+def test_stop_of_another_contract_does_not_protect() -> None:
+    desk = opened(1)
+    desk.order(ES, -1, kind=OrderType.STOP, stop=90)
+    pass_grace(desk, *working(desk))
+    assert desk.wanted() == {MNQ: 0}
+
+
+def test_stop_placed_without_an_event_is_found_by_the_read() -> None:
+    desk = opened()
+    desk.wait(10.1)
+    stop = OrderRecord(9, MNQ, OrderStatus.OPEN, OrderType.STOP, Side.SELL, 2, stop_price=price_to_nanos(99))
+    desk.read_orders(stop)
+    assert desk.wanted() == {}
+    desk.wait(60)
+    assert desk.wanted() == {}
+    assert len(desk.of(Read)) == 1
+
+
+def test_read_from_before_the_end_of_the_grace_is_not_enough_and_a_failing_one_is_not_waited_for_for_ever() -> None:
+    desk = opened()
+    desk.wait(9)
+    desk.read_orders()
+    desk.wait(1.1)
+    assert desk.of(Read)
+    assert desk.wanted() == {}
+    desk.wait(4)
+    assert desk.wanted() == {}
+    desk.wait(2)
+    assert desk.wanted() == {MNQ: 0}
+
+
+def test_grace_begins_with_the_increase_that_the_stop_does_not_cover() -> None:
+    desk = opened(2)
+    desk.order(MNQ, -2, kind=OrderType.STOP, stop=99)
+    desk.wait(60)
+    desk.position(MNQ, 3)
+    pass_grace(desk, *working(desk))
+    assert desk.wanted() == {MNQ: 0}
+
+
+def test_grace_begins_when_the_stop_goes_away_and_not_anew_with_more_contracts() -> None:
+    desk = opened(1)
+    stop = desk.order(MNQ, -1, kind=OrderType.STOP, stop=99)
+    desk.wait(60)
+    desk.order(MNQ, -1, kind=OrderType.STOP, stop=99, order_id=stop, status=OrderStatus.CANCELLED)
+    desk.wait(5)
+    desk.position(MNQ, 2)
+    desk.wait(5.1)
+    desk.read_orders()
+    assert desk.wanted() == {MNQ: 0}
+
+
+def test_position_turned_round_has_its_own_grace() -> None:
+    desk = opened(2)
+    desk.wait(9)
+    desk.position(MNQ, -1)
+    desk.wait(5)
+    desk.read_orders()
+    assert desk.wanted() == {}
+    desk.wait(5.1)
+    desk.read_orders()
+    assert desk.wanted() == {MNQ: 0}
+
+
+def test_closed_and_opened_again_begins_anew() -> None:
+    desk = opened(2)
+    desk.wait(9)
+    desk.position(MNQ, 0)
+    desk.position(MNQ, 2)
+    desk.wait(9.9)
+    desk.read_orders()
+    assert desk.wanted() == {}
+
+
+def test_stop_that_comes_after_the_grace_does_not_save_what_is_being_closed() -> None:
+    desk = opened(2)
+    desk.wait(10.1)
+    desk.read_orders()
+    desk.order(MNQ, -2, kind=OrderType.STOP, stop=99)
+    assert desk.wanted() == {MNQ: 0}
+
+
+def test_side_of_a_stop_is_told_once_there_is_a_price() -> None:
+    desk = Desk(CONFIG)
+    desk.position(MNQ, 2)
+    desk.order(MNQ, -2, kind=OrderType.STOP, stop=101)
+    desk.wait(11)
+    assert desk.wanted() == {}
+    desk.quote(MNQ, 100, 100.25)
+    desk.wait(1)
+    desk.wait(10)
+    desk.read_orders(*working(desk))
+    assert desk.wanted() == {MNQ: 0}
+
+
+def test_restart_does_not_begin_the_grace_anew() -> None:
+    desk = opened(2)
+    desk.wait(6)
+    engine = Engine(CONFIG, desk.engine.calendar)
+    memory = {(101, key): values for key, values in desk.engine.account(101).memory.items()}
+    engine.restore(desk.at, memories=memory)
+    other = Desk(accounts=(), engine=engine)
+    other.at = desk.at + 3 * SECOND_US
+    other.read_orders()
+    other.read_positions((MNQ, 2))
+    other.wait(2)
+    other.read_orders()
+    assert other.wanted() == {MNQ: 0}
+
+
+def test_no_grace_at_all_closes_after_the_read() -> None:
+    desk = Desk(rules(no_stop_loss_grace={"grace_period_seconds": 0}))
+    desk.position(MNQ, 1)
+    assert desk.of(Read)
+    desk.read_orders()
+    assert desk.wanted() == {MNQ: 0}
+
+
+def test_warnings_come_as_the_grace_runs_out() -> None:
+    desk = opened(1)
+    for _ in range(98):
+        desk.wait(0.1)
+    assert [(warn.level, warn.text) for warn in desk.warnings()] == [
+        (50, "Stop-loss required at 50 % of the limit: 5 s without a stop of 10 s (MNQ)."),
+        (75, "Stop-loss required at 75 % of the limit: 7 s without a stop of 10 s (MNQ)."),
+        (90, "Stop-loss required at 90 % of the limit: 9 s without a stop of 10 s (MNQ)."),
+    ]
+    assert desk.gauge("RULE-008").percent == 98
+    desk.order(MNQ, -1, kind=OrderType.STOP, stop=99)
+    assert (desk.gauge("RULE-008").value, desk.gauge("RULE-008").percent) == ("all protected", 0)
