@@ -10,12 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from daemon.core.events import ContractSeen, Event
+from daemon.core.events import ContractSeen, Event, OrderUpdate
 from daemon.journal import Journal
 from daemon.snapshot import events_of, state_of
 from shared.config import RiskConfig
+from shared.models import OrderStatus
 from tests.bench.bench_core import prepared, stream
 from tests.core.desk import CONTRACTS
 
@@ -39,11 +42,25 @@ def record(folder: Path) -> Path:
     journal = Journal(folder, version="bench", on_alert=lambda text: print(text, file=sys.stderr))
     journal.start("2026-11-18", config, engine.calendar, state_of(engine), at)
     start: list[Event] = [ContractSeen(at, contract) for contract in CONTRACTS]
-    for event in (*start, *events_of(engine), *stream(EVENTS, ACCOUNTS, 3, at)):
+    for event in (*start, *events_of(engine), *with_orders_that_end(stream(EVENTS, ACCOUNTS, 3, at))):
         journal.append(event)
     if not journal.close(300):
         raise SystemExit("The journal could not be written in time.")
     return folder / "2026-11-18.jsonl.gz"
+
+
+def with_orders_that_end(events: list[Event]) -> Iterator[Event]:
+    """The events, but each account has at most two orders working at a time, as a trader has: new, then filled."""
+    working: dict[int, list[int]] = {}
+    for number, event in enumerate(events):
+        if isinstance(event, OrderUpdate):
+            held = working.setdefault(event.account_id, [])
+            if len(held) < 2:
+                held.append(number + 1)
+                event.order = replace(event.order, order_id=number + 1, status=OrderStatus.OPEN)
+            else:
+                event.order = replace(event.order, order_id=held.pop(0), status=OrderStatus.FILLED)
+        yield event
 
 
 def replayed(journal: Path) -> tuple[float, bytes]:
