@@ -1,0 +1,243 @@
+"""What every page of the admin window is made from: calls with progress and errors in place, questions asked once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+
+from gui.admin_session import AdminError, AdminSession
+from gui.app_state import AppState
+from gui.commands import Commands
+from gui.settings import Settings
+from gui.views.page import Context, Page
+from gui.views.tokens import GRID, Tone
+from gui.views.widgets.banner import Banner
+from gui.views.widgets.basic import Button, hbox, label, scrolled, set_text, vbox
+
+
+@dataclass(frozen=True, slots=True)
+class AdminContext:
+    """What an admin page needs: the state shown, the session to call through, the user's settings."""
+
+    state: AppState
+    session: AdminSession
+    commands: Commands
+    settings: Settings
+
+    @property
+    def base(self) -> Context:
+        return Context(self.state, self.commands, self.settings)
+
+    def account_names(self) -> dict[str, str]:
+        """Names by account id as text."""
+        return {str(view.account_id): view.account.name for view in self.state.accounts.values()}
+
+
+class AdminPage(Page):
+    """A page that asks the daemon. `load` fetches all it shows; it is called when the page comes on screen.
+
+    `body` is where its parts go. `say` shows a banner at the top; `work` runs a call, shows that it runs, and shows its
+    error.
+    """
+
+    def __init__(self, admin: AdminContext, *, scrolling: bool = True) -> None:
+        super().__init__(admin.base)
+        self.admin = admin
+        self.session = admin.session
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.banner = Banner()
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 0)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(4)
+        self.progress.setAccessibleName("Working")
+        self.progress.hide()
+        self.body: QVBoxLayout = vbox(spacing=2 * GRID)
+        column = vbox(self.progress, self.banner, spacing=GRID)
+        column.addLayout(self.body, 1)
+        if scrolling:
+            content = QWidget()
+            column.setContentsMargins(24, 16, 24, 24)
+            content.setLayout(column)
+            self.setLayout(vbox(scrolled(content)))
+        else:
+            column.setContentsMargins(24, 16, 24, 24)
+            self.setLayout(column)
+
+    # ---- calls
+
+    async def load(self) -> None:
+        """Fetch what is shown. Raises AdminError."""
+
+    def refresh_all(self) -> None:
+        """The page came on screen."""
+        if self.session.open:
+            self.work(self.load())
+
+    def work(
+        self, job: Awaitable[None], *, busy: QWidget | None = None, failed: Callable[[AdminError], None] | None = None
+    ) -> asyncio.Task[None]:
+        """Run a job beside: progress is shown, `busy` is disabled meanwhile, an error goes to the banner."""
+
+        async def run() -> None:
+            self.progress.show()
+            if busy is not None:
+                busy.setEnabled(False)
+            try:
+                await job
+            except AdminError as error:
+                if failed is not None:
+                    failed(error)
+                else:
+                    self.say_error(str(error))
+            finally:
+                if busy is not None:
+                    busy.setEnabled(True)
+                if len(self._tasks) <= 1:
+                    self.progress.hide()
+
+        task = asyncio.get_event_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return bool(self._tasks)
+
+    def close_tasks(self) -> None:
+        """End what is under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    # ---- telling
+
+    def say(self, tone: Tone, icon_name: str, headline: str, sentence: str = "") -> None:
+        """Show a banner at the top of the page."""
+        self.banner.say(tone, icon_name, headline, sentence)
+
+    def say_done(self, headline: str, sentence: str = "") -> None:
+        self.say(Tone.POSITIVE, "circle-check", headline, sentence)
+
+    def say_error(self, words: str) -> None:
+        first, _, rest = words.partition(": ")
+        headline, sentence = (first, rest) if rest and len(first) < 60 else ("That did not work", words)
+        self.say(Tone.NEGATIVE, "circle-alert", headline, sentence)
+
+    def hush(self) -> None:
+        """Take the banner away."""
+        self.banner.hide()
+
+
+class Ask(QDialog):
+    """A question with one field at most. `ask` shows it and gives the text ("" without a field), or None for no."""
+
+    def __init__(
+        self,
+        parent: QWidget | None,
+        title: str,
+        words: str,
+        *,
+        yes: str,
+        danger: bool = False,
+        field: str = "",
+        secret: bool = False,
+        required: bool = True,
+        icon_name: str = "",
+        error: str = "",
+        warning: str = "",
+    ) -> None:
+        super().__init__(parent)
+        self.setModal(True)
+        self.setWindowTitle(title)
+        self._answer: asyncio.Future[str | None] = asyncio.get_event_loop().create_future()
+        self.field = QLineEdit()
+        self.field.setVisible(bool(field))
+        self.field.setAccessibleName(field or title)
+        self.field.setMaxLength(1280)
+        if secret:
+            self.field.setEchoMode(QLineEdit.EchoMode.Password)
+        self._required = bool(field) and required
+        self.confirm = Button(yes, icon_name, role="danger" if danger else "primary", on_click=self.accept)
+        self.cancel = Button("Cancel", on_click=self.reject)
+        self.error = label(error, wrap=True, tone=Tone.NEGATIVE.value)
+        self.error.setVisible(bool(error))
+        self.warning = Banner()
+        caption = label(field, "caption")
+        caption.setVisible(bool(field))
+        self.setLayout(
+            vbox(
+                label(title, "title", wrap=True),
+                label(words, wrap=True),
+                self.warning,
+                caption,
+                self.field,
+                self.error,
+                GRID,
+                hbox(None, self.cancel, self.confirm, spacing=GRID + 4),
+                spacing=GRID + 2,
+                margins=(24, 20, 24, 20),
+            )
+        )
+        if warning:
+            self.warning.say(Tone.WARNING, "triangle-alert", "This can't be undone", warning)
+        self.setMinimumWidth(520)
+        self.confirm.setDefault(True)
+        self.field.textChanged.connect(self._judge)
+        self.finished.connect(self._finished)
+        self._judge()
+        (self.field if field else self.cancel).setFocus()
+
+    def _judge(self) -> None:
+        self.confirm.setEnabled(not self._required or bool(self.field.text().strip()))
+
+    def _finished(self, result: int) -> None:
+        if not self._answer.done():
+            self._answer.set_result(self.field.text().strip() if result == QDialog.DialogCode.Accepted else None)
+
+    async def ask(self) -> str | None:
+        """Show it and wait for the answer."""
+        self.open()
+        self.adjustSize()
+        try:
+            return await self._answer
+        finally:
+            self.deleteLater()
+
+
+class Notes(QWidget):
+    """A list of sentences, each with its own line, such as the errors of a text."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.words = label("", wrap=True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setLayout(vbox(self.words))
+        self.hide()
+
+    def show_lines(self, lines: list[str], tone: str = "") -> None:
+        """Show these sentences; none hides it."""
+        set_text(self.words, "\n".join(lines))
+        self.words.setProperty("tone", tone)
+        self.words.style().unpolish(self.words)
+        self.words.style().polish(self.words)
+        self.setVisible(bool(lines))
+
+
+def copy_text(words: str) -> None:
+    """Put a text on the clipboard."""
+    if QApplication.instance() is not None:
+        QGuiApplication.clipboard().setText(words)
+
+
+def rows_of(answer: Any) -> list[dict[str, Any]]:
+    """The rows of an answer; nothing that is no row."""
+    return [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
