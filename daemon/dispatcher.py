@@ -187,12 +187,14 @@ class Dispatcher:
             try:
                 self._carry_out(decision)
             except Exception as error:  # noqa: BLE001 - one decision that fails keeps none of the others back
-                self.failures += 1
-                logger.opt(exception=error).error("A decision could not be carried out: {}", decision)
+                self._note(error, "A decision could not be carried out: {}", decision)
         # Requests are on their way now; people are told afterwards.
         for decision in decisions:
             for listener in self.listeners:
-                listener.decided(decision)
+                try:
+                    listener.decided(decision)
+                except Exception as error:  # noqa: BLE001 - showing must never disturb protecting
+                    self._note(error, "A decision could not be shown: {}", decision)
 
     def _note(self, error: Exception, text: str, about: object) -> None:
         self.failures += 1
