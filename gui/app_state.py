@@ -9,21 +9,30 @@ passed in. The machine's wall clock is never asked, so setting it changes no cou
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
+from gui.account_view import (
+    CURVE_KEPT,
+    ENFORCEMENT_KEPT,
+    URGENT_TOPICS,
+    WARN_SHARE,
+    AccountView,
+    Change,
+    Link,
+    Notice,
+    NoticeKind,
+    Protection,
+    TrustedClock,
+    rows_of,
+)
 from gui.records import (
     Account,
     CurvePoint,
     DeskTime,
     Enforcement,
     Health,
-    Kind,
     Lockout,
     Order,
     Pending,
@@ -38,134 +47,20 @@ from gui.records import (
 )
 from gui.wording import Calendar
 
-ENFORCEMENT_KEPT = 1_000
-WARNINGS_KEPT = 200
-CURVE_KEPT = 4_000
-TRADES_SENT = 200
-"""A list of trades of this length may be only the newest of the day."""
-CURVE_STEP = timedelta(seconds=1)
-WARN_SHARE = 0.75
-
-
-class Link(StrEnum):
-    """The connection to the daemon."""
-
-    CONNECTING = "connecting"
-    ONLINE = "online"
-    OFFLINE = "offline"
-
-
-class Protection(StrEnum):
-    """What the tray icon says, from best to worst."""
-
-    PROTECTED = "protected"
-    WARNING = "warning"
-    LOCKED = "locked"
-    UNREACHABLE = "unreachable"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something was replaced: a topic of one account, or of everything (`account_id` None)."""
-
-    topic: str
-    account_id: int | None = None
-
-
-URGENT_TOPICS = frozenset({"link", "lockouts", "enforcement", "warnings"})
-"""Shown at once; all else is gathered for at most a tenth of a second."""
-
-
-class NoticeKind(StrEnum):
-    """What a toast is about; also the name of its sound."""
-
-    LOCKOUT = "lockout"
-    UNLOCK = "unlock"
-    ENFORCEMENT = "enforcement"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something the trader should be told even with the window closed."""
-
-    kind: NoticeKind
-    account_id: int
-    subject: Lockout | Enforcement | Warn
-
-
-class TrustedClock:
-    """The daemon's trusted time, carried on with a monotonic clock (seconds). Never ahead of what was last said."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._at: datetime | None = None
-        self._read_at = 0.0
-
-    def observe(self, now: datetime | None) -> None:
-        """Take over what the daemon says; None changes nothing."""
-        if now is not None:
-            self._at, self._read_at = now, self._monotonic()
-
-    def now(self) -> datetime | None:
-        """Trusted time now; None until the daemon has said it once."""
-        if self._at is None:
-            return None
-        return self._at + timedelta(seconds=self._monotonic() - self._read_at)
-
-
-@dataclass(slots=True)
-class AccountView:
-    """Everything known about one account. None: not heard yet; an empty list: heard, and there is none."""
-
-    account: Account
-    pnl: Pnl = field(default_factory=Pnl)
-    positions: list[Position] | None = None
-    orders: list[Order] | None = None
-    lockouts: list[Lockout] | None = None
-    rules: list[Rule] | None = None
-    trades: dict[int, Trade] | None = None
-    curve: list[CurvePoint] = field(default_factory=list)
-    desk: list[DeskTime] = field(default_factory=list)
-    enforcement: dict[tuple[object, ...], Enforcement] = field(default_factory=dict)
-    warnings: deque[Warn] = field(default_factory=lambda: deque(maxlen=WARNINGS_KEPT))
-    last_event: datetime | None = None
-
-    @property
-    def account_id(self) -> int:
-        return self.account.account_id
-
-    @property
-    def account_lockouts(self) -> list[Lockout]:
-        """Lockouts of the whole account, the one that lasts longest first."""
-        found = [lock for lock in self.lockouts or [] if lock.symbol is None and lock.kind is not Kind.SYMBOL]
-        return sorted(found, key=_strictness, reverse=True)
-
-    @property
-    def symbol_lockouts(self) -> list[Lockout]:
-        return [lock for lock in self.lockouts or [] if lock.symbol is not None or lock.kind is Kind.SYMBOL]
-
-    @property
-    def locked(self) -> bool:
-        """Whether the whole account is locked; also when the daemon says so without a reason."""
-        if self.lockouts is None:
-            return self.account.locked
-        return bool(self.account_lockouts)
-
-    @property
-    def enforcement_log(self) -> list[Enforcement]:
-        """Newest first."""
-        return sorted(self.enforcement.values(), key=lambda entry: entry.newness, reverse=True)
-
-    @property
-    def unrealized(self) -> Decimal | None:
-        return self.pnl.unrealized
-
-
-def _strictness(lock: Lockout) -> tuple[int, int, float]:
-    """Hard kinds before cooldowns, then the later end; no end is the latest."""
-    end = float("inf") if lock.expires_at is None else lock.expires_at.timestamp()
-    return (0 if lock.kind is Kind.COOLDOWN else 1, 1 if lock.expires_at is None else 0, end)
+__all__ = [
+    "CURVE_KEPT",
+    "ENFORCEMENT_KEPT",
+    "URGENT_TOPICS",
+    "WARN_SHARE",
+    "AccountView",
+    "AppState",
+    "Change",
+    "Link",
+    "Notice",
+    "NoticeKind",
+    "Protection",
+    "TrustedClock",
+]
 
 
 class AppState:
@@ -318,13 +213,13 @@ class AppState:
             self._replace_accounts(data)
             return
         if topic == "config":
-            waiting = _rows(data.get("pending")) if isinstance(data, Mapping) else []
+            waiting = rows_of(data.get("pending")) if isinstance(data, Mapping) else []
             self.pending = tuple(change for change in map(Pending.read, waiting) if change is not None)
             self._changed("config")
             return
         if account_id is None:
             # Appended rows may name their account themselves.
-            for row in _rows(data):
+            for row in rows_of(data):
                 owner = whole(row.get("account_id"))
                 if owner is not None:
                     self._apply(topic, owner, row, notify=notify)
@@ -342,7 +237,7 @@ class AppState:
             self._learn_symbols(data)
         match topic:
             case "accounts":
-                for row in _rows(data):
+                for row in rows_of(data):
                     account = Account.read({"account_id": view.account_id, **row})
                     if account is not None:
                         view.account = account
@@ -350,20 +245,20 @@ class AppState:
                 if isinstance(data, Mapping):
                     self._store_pnl(view, Pnl.read(data))
             case "positions":
-                view.positions = [p for p in map(Position.read, _rows(data)) if p is not None and p.size > 0]
+                view.positions = [p for p in map(Position.read, rows_of(data)) if p is not None and p.size > 0]
             case "orders":
-                view.orders = [order for order in map(Order.read, _rows(data)) if order is not None]
+                view.orders = [order for order in map(Order.read, rows_of(data)) if order is not None]
             case "lockouts":
-                locks = map(Lockout.read, _rows(data))
+                locks = map(Lockout.read, rows_of(data))
                 view.lockouts = [lock for lock in locks if lock is not None and lock.cleared_at is None]
             case "rules":
-                view.rules = [rule for rule in map(Rule.read, _rows(data)) if rule is not None]
+                view.rules = [rule for rule in map(Rule.read, rows_of(data)) if rule is not None]
             case "trades":
-                self._take_trades(view, data)
+                view.take_trades(data)
             case "enforcement":
-                self._add_enforcement(view, _rows(data), notify=notify)
+                self._add_enforcement(view, rows_of(data), notify=notify)
             case "warnings":
-                self._add_warnings(view, _rows(data), notify=notify)
+                self._add_warnings(view, rows_of(data), notify=notify)
             case _:
                 return False
         return True
@@ -402,10 +297,10 @@ class AppState:
             data = [
                 {"account_id": whole(key), **row} if isinstance(row, Mapping) else row
                 for key, value in data.items()
-                for row in (_rows(value) if not isinstance(value, Mapping) else [value])
+                for row in (rows_of(value) if not isinstance(value, Mapping) else [value])
             ]
         seen = set()
-        for row in _rows(data):
+        for row in rows_of(data):
             account = Account.read(row)
             if account is None:
                 continue
@@ -425,54 +320,18 @@ class AppState:
             self._changed("day", view.account_id)
         view.pnl = pnl
         now = self.clock.now()
-        if now is None or pnl.realized is None:
-            return
-        if view.curve and now - view.curve[-1].at < CURVE_STEP and len(view.curve) > 1:
-            view.curve[-1] = CurvePoint(view.curve[-1].at, pnl.realized, pnl.total)
-            return
-        view.curve.append(CurvePoint(now, pnl.realized, pnl.total))
-        if len(view.curve) > CURVE_KEPT:
-            # Every second point of the older half goes: the curve keeps its shape and its memory stays flat.
-            half = CURVE_KEPT // 2
-            view.curve[:half] = view.curve[:half:2]
-
-    @staticmethod
-    def _take_trades(view: AccountView, data: Any) -> None:
-        """The day's trades, newest first; the daemon sends the newest `TRADES_SENT` of them, a single one is added."""
-        rows = _rows(data)
-        whole_day = isinstance(data, list) and len(rows) < TRADES_SENT
-        if view.trades is None and not whole_day:
-            # A part of the day must not pass for all of it; the list is asked for when it is looked at.
-            return
-        trades = {trade.trade_id: trade for trade in map(Trade.read, rows) if trade is not None}
-        view.trades = trades if whole_day else {**(view.trades or {}), **trades}
+        if now is not None and pnl.realized is not None:
+            view.add_point(CurvePoint(now, pnl.realized, pnl.total))
 
     def _add_enforcement(self, view: AccountView, rows: Iterable[Row], *, notify: bool) -> None:
         for row in rows:
             entry = Enforcement.read({"account_id": view.account_id, **self._with_symbol(row)})
             if entry is None:
                 continue
-            new = self._keep_entry(view, entry)
+            new = view.keep_entry(entry)
             if new and notify and not entry.action.startswith("lockout") and entry.action != "modify_order":
                 self._notify(NoticeKind.ENFORCEMENT, view.account_id, entry)
-        self._forget_oldest(view)
-
-    @staticmethod
-    def _keep_entry(view: AccountView, entry: Enforcement) -> bool:
-        """Store an entry, or what is newly known of it; whether it was not there yet."""
-        known = view.enforcement.get(entry.key)
-        if known is not None and known.result and not entry.result:
-            # A page of the log that was read before the outcome came.
-            entry = known
-        elif known is not None and entry.entry_id is None:
-            entry = replace(entry, entry_id=known.entry_id)
-        view.enforcement[entry.key] = entry
-        return known is None
-
-    @staticmethod
-    def _forget_oldest(view: AccountView) -> None:
-        for entry in view.enforcement_log[ENFORCEMENT_KEPT:]:
-            del view.enforcement[entry.key]
+        view.forget_oldest()
 
     def _with_symbol(self, row: Row) -> Row:
         """Rows of the log name only the contract; its symbol is known from positions, orders and trades."""
@@ -482,7 +341,7 @@ class AppState:
         return {**row, "symbol": known} if known else row
 
     def _learn_symbols(self, data: Any) -> None:
-        for row in _rows(data):
+        for row in rows_of(data):
             contract, symbol = row.get("contract_id"), row.get("symbol")
             if contract and symbol:
                 self._symbols[str(contract)] = str(symbol)
@@ -518,7 +377,7 @@ class AppState:
         """The answer of `get_trades`: replaces the day's list."""
         view = self._ensure(account_id)
         self._learn_symbols(rows)
-        view.trades = {trade.trade_id: trade for trade in map(Trade.read, _rows(rows)) if trade is not None}
+        view.trades = {trade.trade_id: trade for trade in map(Trade.read, rows_of(rows)) if trade is not None}
         self._changed("trades", account_id)
 
     def set_curve(self, account_id: int, rows: Any) -> None:
@@ -532,19 +391,19 @@ class AppState:
 
     def set_desk(self, account_id: int, rows: Any) -> None:
         """The answer of `get_sessions`."""
-        self._ensure(account_id).desk = [DeskTime.read(row) for row in _rows(rows)]
+        self._ensure(account_id).desk = [DeskTime.read(row) for row in rows_of(rows)]
         self._changed("desk", account_id)
 
     def add_log(self, rows: Any) -> None:
         """A page of `get_enforcement_log`: no notices."""
-        named = (self._with_symbol(row) for row in _rows(rows))
+        named = (self._with_symbol(row) for row in rows_of(rows))
         self.add_entries([entry for entry in map(Enforcement.read, named) if entry is not None])
 
     def add_entries(self, entries: Iterable[Enforcement]) -> None:
         """Entries of the log read from somewhere: no notices."""
         touched = set()
         for entry in entries:
-            self._keep_entry(self._ensure(entry.account_id), entry)
+            self._ensure(entry.account_id).keep_entry(entry)
             touched.add(entry.account_id)
         for account_id in touched:
             self._changed("enforcement", account_id)
@@ -573,14 +432,6 @@ class AppState:
         self.live = False
         self.as_of = as_of
         self._changed("link")
-
-
-def _rows(data: Any) -> list[Row]:
-    if isinstance(data, Mapping):
-        return [data]
-    if isinstance(data, list | tuple):
-        return [row for row in data if isinstance(row, Mapping)]
-    return []
 
 
 def _order(topic: str) -> tuple[int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from datetime import datetime
-from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from gui.app_state import AppState
@@ -37,6 +36,12 @@ class Commands(Protocol):
     ) -> None: ...
 
 
+def _client_class() -> type[DaemonClient]:
+    from gui.client import DaemonClient  # here, because it is what takes long
+
+    return DaemonClient
+
+
 class LateClient:
     """`Commands` from the first moment; the protocol's modules (a third of a second) load beside the painted window.
 
@@ -53,8 +58,8 @@ class LateClient:
         self._task(self._load())
 
     async def _load(self) -> None:
-        module = await asyncio.to_thread(import_module, "gui.client")
-        client: DaemonClient = module.DaemonClient(self._home, self._state, StateReader(self._home))
+        made = await asyncio.to_thread(_client_class)
+        client = made(self._home, self._state, StateReader(self._home))
         client.start()
         self._loaded.set_result(client)
 

@@ -11,6 +11,9 @@ ROOT = Path(__file__).parents[2] / "gui"
 FILES = sorted(path for path in ROOT.rglob("*.py") if "admin" not in path.name and "admin" not in path.parts)
 PLAIN = (
     "records.py",
+    "reading.py",
+    "log_records.py",
+    "account_view.py",
     "wording.py",
     "rule_words.py",
     "app_state.py",
