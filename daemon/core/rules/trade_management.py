@@ -117,19 +117,23 @@ class TradeManagementRule(Rule):
         target: int,
         view: View,
     ) -> list[Verdict]:
-        if target != followed.target:
-            if view.now - followed.moved_at < MOVE_EVERY_US:
-                target = followed.target
-            elif TradeManagementRule._looser(stops, position, target):
-                followed.target, followed.moved_at = target, view.now
-        verdicts: list[Verdict] = []
+        early = 0 < view.now - followed.moved_at < MOVE_EVERY_US
+        if early:
+            target = followed.target
+        movable = []
         for order in TradeManagementRule._looser(stops, position, target):
             refused, at = account.refused_moves.get(order.order_id, (0, 0))
-            if refused == target and view.now - at < REFUSED_PAUSE_US:
-                continue
-            reason = f"Stop of {view.market.symbol(position.contract_id)} moved to {nanos_to_price(target)}."
-            verdicts.append(MoveStop(order.order_id, order.contract_id, target, reason))
-        return verdicts
+            if refused != target or view.now - at >= REFUSED_PAUSE_US:
+                movable.append(order)
+        fresh = [order for order in movable if order.order_id not in account.obligations]
+        if early:
+            # A move given up within this second, when the price fell back, waits: once a second is enough.
+            movable = [order for order in movable if order not in fresh]
+        elif fresh or (movable and target != followed.target):
+            followed.target, followed.moved_at = target, view.now
+        symbol = view.market.symbol(position.contract_id)
+        reason = f"Stop of {symbol} moved to {nanos_to_price(target)}."
+        return [MoveStop(order.order_id, order.contract_id, target, reason) for order in movable]
 
     def next_due(self, account: AccountState, view: View) -> int | None:
         """When a move that came too soon after the last one, or was refused, may be made."""
