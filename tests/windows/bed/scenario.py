@@ -126,7 +126,8 @@ class ServiceLife:
     def test_07_port_when_another_program_has_it_does_not_keep_the_daemon_from_enforcing(
         self, windows: Windows, gateway: GatewayThread
     ) -> None:
-        windows.service("stop")
+        code, said = windows.service("stop")
+        assert code == 0, said
         with socket.create_server(("127.0.0.1", gateway.ipc_port)):
             code, said = windows.service("start")
             assert code == 0, said
@@ -144,7 +145,8 @@ class ServiceLife:
         self, windows: Windows, gateway: GatewayThread
     ) -> None:
         view = windows.home / "public" / windows.endpoint()["view"]
-        windows.service("stop")
+        code, said = windows.service("stop")
+        assert code == 0, said
         with blocked(windows, "alone", view):
             code, said = windows.service("start")
             assert code == 0, said
