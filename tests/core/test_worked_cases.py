@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from daemon.core.units import from_micros, money_to_micros
-from shared.models import OrderType
+from daemon.core.decisions import Read
+from daemon.core.engine import Engine
+from daemon.core.events import AccountUpdate, OrderRecord, Tick
+from daemon.core.units import SECOND_US, from_micros, money_to_micros, price_to_nanos
+from shared.config import HolidayCalendar
+from shared.models import OrderType, Side
 from tests.core.desk import ES, MNQ, RTY, Desk, rules
 
 LOSS = {"daily_realized_loss": {"limit": -500}}
@@ -36,6 +40,17 @@ def test_case_2_lock_after_the_reset_lasts_until_the_next_one() -> None:
     friday = Desk(rules(**LOSS), at=datetime(2026, 11, 20, 22, 30, tzinfo=UTC))
     friday.trade(MNQ, -1, "-500")
     assert from_micros(friday.lock_decisions()[0].lockout.expires_at or 0) == datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
+
+
+def test_case_3_position_at_its_loss_limit_is_closed_alone() -> None:
+    desk = Desk(rules(daily_unrealized_loss={"limit": -300}))
+    desk.position(ES, 1, 6000)
+    desk.position(MNQ, 2, 21000)
+    desk.quote(MNQ, "20925.25", "20925.50")  # -149.50 each
+    assert desk.wanted() == {}
+    desk.quote(MNQ, "20925.00", "20925.25")
+    assert desk.wanted() == {MNQ: 0}
+    assert desk.locks() == []
 
 
 def test_case_4_last_increased_position_is_reduced_just_to_the_limit() -> None:
@@ -108,6 +123,41 @@ def test_case_7_losing_exits_are_summed_by_order() -> None:
     assert (second.expires_at or 0) - second.locked_at == 900_000_000
 
 
+def test_case_8_stop_for_a_part_and_on_the_wrong_side_do_not_save_a_position() -> None:
+    for size, price, saved in ((-1, 99, False), (-2, 101, False), (-2, 99, True)):
+        desk = Desk(rules(no_stop_loss_grace={"grace_period_seconds": 10}))
+        desk.quote(MNQ, 100, "100.25")
+        desk.position(MNQ, 2)
+        stop = OrderRecord(7, MNQ, 1, OrderType.STOP, Side.SELL, -size, stop_price=price_to_nanos(price))
+        desk.wait(10.1)
+        assert desk.wanted() == {}
+        assert len(desk.of(Read)) == 1
+        desk.read_orders(stop)  # no event told of it: the read finds it
+        assert desk.wanted() == ({} if saved else {MNQ: 0})
+
+
+def test_case_9_lockout_that_was_stored_closes_after_a_restart() -> None:
+    desk = Desk(rules(**LOSS))
+    desk.position(ES, 1)
+    desk.trade(MNQ, -1, "-600")
+    engine = Engine(rules(**LOSS), HolidayCalendar())
+    engine.restore(desk.at, lockouts=[desk.lock_decisions()[0].lockout])  # killed before anything was sent
+    other = Desk(engine=engine, accounts=())
+    other.at = desk.at + SECOND_US
+    other.read_positions((ES, 1))
+    assert other.wanted() == {ES: 0}
+    other.position(MNQ, 1)
+    assert other.wanted() == {ES: 0, MNQ: 0}
+
+
+def test_case_10_lockout_ends_by_the_time_it_is_told_alone() -> None:
+    desk = Desk(rules(**LOSS))
+    desk.trade(MNQ, -1, "-600")
+    for _ in range(100):  # whatever the wall clock says, events carry trusted time
+        desk.feed(Tick(desk.at))
+    assert desk.locks() == ["RULE-003"]
+
+
 def test_case_11_blocked_symbol_is_closed_and_locked_alone() -> None:
     desk = Desk(rules(symbol_blocks={"blocked_symbols": ["RTY"]}))
     desk.position(RTY, 1)
@@ -118,8 +168,6 @@ def test_case_11_blocked_symbol_is_closed_and_locked_alone() -> None:
 
 
 def test_case_12_trading_forbidden_then_allowed_again() -> None:
-    from daemon.core.events import AccountUpdate
-
     desk = Desk(rules(auth_loss_guard={}))
     desk.feed(AccountUpdate(desk.at, 101, "trader1", "A", False))
     assert desk.locks() == ["RULE-010"]

@@ -1,0 +1,196 @@
+"""A restart in the middle of an enforcement: what was begun is taken up again, or settled; no entry stays open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from daemon.core.decisions import Action, Settle
+from daemon.core.engine import Engine
+from daemon.core.events import OrderRecord, OrdersSnapshot, PositionRecord, PositionsSnapshot
+from daemon.core.units import SECOND_US, price_to_nanos, to_micros
+from shared.config import HolidayCalendar, RiskConfig
+from shared.models import ActionKind, OrderStatus, OrderType, Side
+from tests.core.desk import ES, MNQ, OPEN, Desk, rules
+
+DECIDED = to_micros(OPEN)
+
+
+def close(rule_id: str, *, held: int = 2, target: int = 0, contract: str = MNQ) -> Action:
+    kind = ActionKind.REDUCE_POSITION if target else ActionKind.CLOSE_POSITION
+    return Action(
+        41,
+        101,
+        kind,
+        rule_id,
+        contract,
+        "It had to go.",
+        DECIDED,
+        target=target,
+        size=abs(held) - target,
+        held=held,
+    )
+
+
+def cancel(rule_id: str, order_id: int = 7) -> Action:
+    return Action(42, 101, ActionKind.CANCEL_ORDER, rule_id, MNQ, "It had to go.", DECIDED, order_id=order_id)
+
+
+def restarted(config: RiskConfig, *actions: Action) -> Desk:
+    """A daemon that starts five seconds after these actions were decided, and has read nothing yet."""
+    engine = Engine(config, HolidayCalendar())
+    engine.restore(DECIDED + 5 * SECOND_US, actions=actions)
+    desk = Desk(engine=engine, accounts=())
+    desk.at = DECIDED + 6 * SECOND_US
+    return desk
+
+
+def reads(desk: Desk, size: int, created: int = DECIDED - SECOND_US, contract: str = MNQ) -> None:
+    desk.at += 1000
+    held = (PositionRecord(contract, size, price_to_nanos(100), 1, created),) if size else ()
+    desk.feed(PositionsSnapshot(desk.at, 101, desk.at, held))
+
+
+LATCHING = [
+    ("RULE-004", {"daily_unrealized_loss": {"limit": -300}}),
+    ("RULE-005", {"max_unrealized_profit": {"target": 300}}),
+    ("RULE-008", {"no_stop_loss_grace": {"grace_period_seconds": 600}}),
+    ("RULE-001", {"max_contracts": {"limit": 5, "close_all": True}}),
+    ("RULE-002", {"max_contracts_per_instrument": {"limits": {"MNQ": 5}, "enforcement": "close_all"}}),
+]
+
+
+@pytest.mark.parametrize(("rule_id", "config"), LATCHING)
+def test_position_that_had_to_go_goes_though_its_price_or_size_came_back(rule_id: str, config: dict[str, Any]) -> None:
+    desk = restarted(rules(**config), close(rule_id))
+    assert desk.wanted() == {}
+    reads(desk, 2)
+    assert desk.wanted() == {MNQ: 0}
+    assert [(settle.action.id, settle.result) for settle in desk.settled()] == [(41, "superseded")]
+    (act,) = desk.acts()
+    assert (act.action.id, act.action.rule_id, act.action.reason) == (42, rule_id, "It had to go.")
+    reads(desk, 0)
+    assert desk.settled()[-1].result == "confirmed"
+    reads(desk, 1, created=desk.at)
+    assert desk.wanted() == {}
+
+
+@pytest.mark.parametrize(("rule_id", "config"), LATCHING)
+@pytest.mark.parametrize(
+    ("size", "created", "result"),
+    [
+        (0, 0, "confirmed"),
+        (-2, DECIDED - SECOND_US, "confirmed"),  # turned round: what was long is gone
+        (2, DECIDED + 4 * SECOND_US, "confirmed"),  # another position, opened since
+    ],
+)
+def test_position_that_is_another_one_is_left(
+    rule_id: str, config: dict[str, Any], size: int, created: int, result: str
+) -> None:
+    desk = restarted(rules(**config), close(rule_id))
+    reads(desk, size, created)
+    assert desk.wanted() == {}
+    assert [settle.result for settle in desk.settled()] == [result]
+
+
+def test_broker_clock_a_little_ahead_or_no_time_at_all_is_still_the_same_position() -> None:
+    for created in (DECIDED + SECOND_US, 0):
+        desk = restarted(rules(daily_unrealized_loss={"limit": -300}), close("RULE-004"))
+        reads(desk, 2, created)
+        assert desk.wanted() == {MNQ: 0}
+
+
+def test_part_of_it_that_is_left_goes_too() -> None:
+    desk = restarted(rules(daily_unrealized_loss={"limit": -300}), close("RULE-004", held=5))
+    reads(desk, 1)
+    assert desk.wanted() == {MNQ: 0}
+
+
+@pytest.mark.parametrize(
+    ("action", "config", "size", "result"),
+    [
+        (close("RULE-001", held=1), {"max_contracts": {"limit": 5}}, 1, "superseded"),
+        (close("RULE-001", held=8, target=5), {"max_contracts": {"limit": 5}}, 5, "confirmed"),
+        (close("RULE-001", held=8, target=5), {"max_contracts": {"limit": 9}}, 8, "superseded"),
+        (close("RULE-002", held=1), {"max_contracts_per_instrument": {"limits": {"MNQ": 1}}}, 1, "superseded"),
+        (close("RULE-003"), {"daily_realized_loss": {"limit": -500}}, 2, "superseded"),
+        (close("RULE-006", held=3, target=2), {}, 3, "superseded"),
+        (close("RULE-006", held=3, target=2), {}, 2, "confirmed"),
+    ],
+)
+def test_other_actions_are_demanded_anew_by_what_is_so_now_or_not_at_all(
+    action: Action, config: dict[str, Any], size: int, result: str
+) -> None:
+    desk = restarted(rules(**config), action)
+    reads(desk, size)
+    assert [settle.result for settle in desk.settled()] == [result]
+    assert desk.wanted() == {}
+
+
+def test_action_of_a_lockout_goes_on_under_a_new_number() -> None:
+    desk = Desk(rules(daily_realized_loss={"limit": -500}))
+    desk.position(MNQ, 2)
+    desk.trade(MNQ, -1, "-600")
+    (act,) = desk.acts()
+    engine = Engine(rules(), HolidayCalendar())
+    engine.restore(desk.at, lockouts=[desk.lock_decisions()[0].lockout], actions=[replace(act.action)])
+    other = Desk(engine=engine, accounts=())
+    other.at = desk.at + SECOND_US
+    other.read_positions((MNQ, 2))
+    assert other.wanted() == {MNQ: 0}
+    assert [(settle.action.id, settle.result) for settle in other.settled()] == [(act.action.id, "superseded")]
+    assert other.acts()[0].action.id == act.action.id + 1
+
+
+def stop(order_id: int = 7, price: int = 95) -> OrderRecord:
+    return OrderRecord(order_id, MNQ, OrderStatus.OPEN, OrderType.STOP, Side.SELL, 2, stop_price=price_to_nanos(price))
+
+
+@pytest.mark.parametrize(
+    ("action", "orders", "result", "wanted"),
+    [
+        (cancel("RULE-004"), (stop(),), "superseded", {7: 0}),
+        (cancel("RULE-005"), (stop(), stop(8)), "superseded", {7: 0}),
+        (cancel("RULE-004"), (), "confirmed", {}),
+        (cancel("RULE-003"), (stop(),), "superseded", {}),
+    ],
+)
+def test_orders_of_a_position_that_is_gone_are_cancelled_still(
+    action: Action, orders: tuple[OrderRecord, ...], result: str, wanted: dict[int, int]
+) -> None:
+    desk = restarted(rules(), action)
+    reads(desk, 0)
+    assert desk.of(Settle) == []
+    desk.at += 1000
+    desk.feed(OrdersSnapshot(desk.at, 101, desk.at, orders))
+    assert [settle.result for settle in desk.settled()] == [result]
+    assert desk.wanted() == wanted
+
+
+@pytest.mark.parametrize(
+    ("orders", "result"), [((stop(price=100),), "confirmed"), ((stop(),), "superseded"), ((), "superseded")]
+)
+def test_move_of_a_stop_is_settled_by_what_the_read_shows(orders: tuple[OrderRecord, ...], result: str) -> None:
+    action = replace(cancel("RULE-012"), kind=ActionKind.MODIFY_ORDER, stop_price=price_to_nanos(100))
+    desk = restarted(rules(), action)
+    desk.read_orders(*orders)
+    assert [settle.result for settle in desk.settled()] == [result]
+
+
+def test_push_before_the_first_read_settles_nothing() -> None:
+    desk = restarted(rules(daily_unrealized_loss={"limit": -300}), close("RULE-004"), cancel("RULE-004"))
+    desk.position(ES, 1)
+    desk.order(ES, 1)
+    assert desk.of(Settle) == []
+    reads(desk, 2)
+    desk.read_orders()
+    assert len(desk.settled()) == 2
+    assert desk.engine.account(101).leftovers == []
+
+
+def test_numbers_go_on_behind_those_of_the_earlier_run() -> None:
+    desk = restarted(rules(max_contracts={"limit": 1}), replace(close("RULE-001"), id=500))
+    reads(desk, 3)
+    assert desk.acts()[0].action.id == 501
