@@ -33,6 +33,9 @@ class Keeper(Protocol):
     def put_state(self, key: str, value: object) -> None:
         """Keep a value; None forgets it."""
 
+KEY_STORE_SECONDS = 3.0
+"""How long the start waits for the key store; until it has answered, a second factor counts as enrolled."""
+
 
 class AdminSide:
     """Made once the database and the key store are known, in the event loop; `start` when the socket listens.
@@ -57,6 +60,7 @@ class AdminSide:
         self._keeper = keeper
         self._tasks: set[asyncio.Task[Any]] = set()
         self._follower: LogFollower | None = None
+        self._loading: asyncio.Task[None] | None = None
         saved = kept.get(alerting.STATE_KEY)
         self.alerts = Alerts(credentials, saved if isinstance(saved, list) else (), keep=self._keep_targets)
         self.factor = KeyringFactor(
@@ -71,9 +75,14 @@ class AdminSide:
         """The methods of the admin window."""
         return self.api.handlers()
 
-    def start(self, server: IpcServer) -> None:
-        """Read the key store beside the daemon's work, and let the log be followed."""
-        self._run(self.factor.load())
+    def begin(self) -> None:
+        """Read the key store beside the daemon's start."""
+        self._loading = self._loop.create_task(_quietly(self.factor.load()))
+
+    async def start(self, server: IpcServer) -> None:
+        """The socket opens: let the log be followed, once it is known whether there is a second factor."""
+        if self._loading is not None:
+            await asyncio.wait({self._loading}, timeout=KEY_STORE_SECONDS)
         self._follower = LogFollower(lambda: server.wanted("log"), lambda data: server.publish("log", None, data))
 
     async def close(self) -> None:
@@ -81,7 +90,7 @@ class AdminSide:
         self.api.close()
         if self._follower is not None:
             self._follower.close()
-        for task in self._tasks:
+        for task in (*self._tasks, *([self._loading] if self._loading is not None else [])):
             task.cancel()
         await asyncio.to_thread(self.alerts.close, 1.0)
 

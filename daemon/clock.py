@@ -103,6 +103,7 @@ class TrustedClock:
         # Broker time minus monotonic time: a lower bound that every observation can only improve.
         self._offset = start_value - started
         self._date_offset: int | None = None
+        self._told_by_events = False
         self._last_value = start_value
         self._last_read = started
         self._doubted: list[tuple[int, int]] = []
@@ -120,8 +121,8 @@ class TrustedClock:
 
     @property
     def anchored(self) -> bool:
-        """Whether a Date header has been seen since the start."""
-        return self._date_offset is not None
+        """Whether the broker's time has been seen since the start."""
+        return self._date_offset is not None or self._told_by_events
 
     @property
     def clock_suspect(self) -> bool:
@@ -164,9 +165,17 @@ class TrustedClock:
 
     def observe_event(self, broker_time_us: int) -> None:
         """Take in the timestamp of an event that has just arrived. Older, or far later, ones change nothing."""
+        received = self.monotonic()
+        lower = broker_time_us - received
         if self._date_offset is None:
+            # A gateway without Date headers: its events are all there is to go by.
+            if self._provisional:
+                self._provisional = False
+                self._offset = lower
+                self._last_value, self._last_read = broker_time_us, received
+            self._told_by_events = True
+            self._offset = max(self._offset, lower)
             return
-        lower = broker_time_us - self.monotonic()
         if self._offset < lower <= self._date_offset + _EVENT_LEAD_US:
             self._offset = lower
 

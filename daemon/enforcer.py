@@ -53,6 +53,7 @@ LIMIT: Final = 60.0
 MODIFY_EVERY: Final = 1.0
 KEPT_FIGURES: Final = 1000
 
+OnSent = Callable[[Action, int], None]
 OnAttempt = Callable[[Action, int, Answer], None]
 OnAlert = Callable[[Alert], None]
 OnDropped = Callable[[Action, Answer | None], None]
@@ -102,6 +103,7 @@ class Enforcer:
         clock: Clock,
         deliver: Callable[[Event], Awaitable[None]],
         *,
+        on_sent: OnSent | None = None,
         on_attempt: OnAttempt | None = None,
         on_alert: OnAlert | None = None,
         on_dropped: OnDropped | None = None,
@@ -114,6 +116,7 @@ class Enforcer:
             holdings: the core's live state.
             clock: trusted time, for figures and alerts; waiting goes by the loop's monotonic time.
             deliver: gives a snapshot to the core; returns when it is judged and its decisions were carried out.
+            on_sent: a mutation is on its way: called for every obligation it serves, with its number of attempts.
             on_attempt: a mutation was answered: called for every obligation it served, with its number of attempts.
             on_alert: something people have to know.
             on_dropped: a stop move was given up after this answer (None: not one); the core has to decide anew.
@@ -124,6 +127,7 @@ class Enforcer:
         self._holdings = holdings
         self._clock = clock
         self._deliver = deliver
+        self._on_sent = on_sent
         self._on_attempt = on_attempt
         self._on_alert = on_alert
         self._on_dropped = on_dropped
@@ -343,6 +347,10 @@ class Enforcer:
         lane.sent(mutation, at)
         self._mutations += 1
         serving = lane.serving
+        if self._on_sent is not None:
+            for progress in serving:
+                # When the request has been written, not before it.
+                self._loop.call_soon(self._guard, self._on_sent, progress.action, progress.attempts)
         self._first_send_ms.extend((at - p.action.decided_at) / 1000 for p in serving if p.attempts == 1)
         if isinstance(mutation, Modify):
             self._modified[lane.account_id, lane.contract_id] = self._loop.time()

@@ -32,7 +32,7 @@ from daemon.admin_side import AdminSide
 from daemon.announcer import Announcer
 from daemon.api import Api
 from daemon.audit import AuditLog
-from daemon.broker import Answer
+from daemon.broker import Answer, GatewayError
 from daemon.clock import TrustedClock, wall_us
 from daemon.config_errors import ConfigErrors
 from daemon.config_loader import home_warnings, write_templates
@@ -47,6 +47,7 @@ from daemon.credentials import CredentialError, CredentialStore, key_of, redact,
 from daemon.dispatcher import Dispatcher
 from daemon.enforcer import Enforcer
 from daemon.gateway.pool import Gateways, preload
+from daemon.gateway.status import LoginState
 from daemon.gateway.timings import Timings
 from daemon.holdings import EngineHoldings
 from daemon.instance_lock import InstanceLock
@@ -169,6 +170,7 @@ class Service:
         self._build_outputs()
         self._build_gateway(active)
         self._begin_ticking()
+        self.admin.begin()
         await self.gateways.start()
         log_files.capture_standard_logging(active.risk.logging.level)
         log_files.checkpoint("sdk_connected", accounts=len(self.engine.accounts))
@@ -342,6 +344,7 @@ class Service:
             EngineHoldings(self.engine),
             self.clock,
             self.dispatcher.deliver_and_settle,
+            on_sent=lambda action, attempts: self.store.record_attempt(action.id, attempts),
             on_attempt=self._attempted,
             on_alert=lambda alert: self.alert(alert.text),
             on_dropped=self._move_dropped,
@@ -377,7 +380,7 @@ class Service:
         self.endpoint = {"host": listening.host, "port": listening.port}
         self.server = server
         self.announcer.outlet = server
-        self.admin.start(server)
+        await self.admin.start(server)
         self._to_stop("the socket", 2.0, self._stop_socket)
 
     def _guard(self) -> None:
@@ -440,6 +443,8 @@ class Service:
             return "stopping"
         if not self._ready:
             return "starting"
+        if not self._timed:
+            return "degraded"
         gateway = self.gateways.status()
         accounts = gateway.accounts
         reconciled = all(account.reconciled for account in self.engine.accounts.values() if account.listed)
@@ -468,6 +473,22 @@ class Service:
         self._timed = True
         self.engine.restore(self.clock.now())
         self._begin_journal(self.saved)
+
+    def _go_on_untold(self) -> None:
+        """The gateway answers without ever telling the time: protecting by the machine's clock is better than not at all."""
+        if not self.clock.anchored:
+            self.alert("The gateway does not tell the time; lockouts go by this PC's clock until it does.")
+        self._timed = True
+        self.engine.restore(self.clock.now())
+        self._begin_journal(self.saved)
+        for account_id in list(self.engine.accounts):
+            self._in_background(self._read_anew(account_id), f"read {account_id} anew")
+
+    async def _read_anew(self, account_id: int) -> None:
+        try:
+            await self.gateways.reconcile(account_id)
+        except GatewayError as error:
+            logger.warning("Account {} could not be read: {}", account_id, error)
 
     def happened(self, event: Event) -> None:
         """See `daemon.dispatcher.Listener`."""
@@ -533,6 +554,8 @@ class Service:
 
     def tick(self) -> None:
         """Let the engine know that time has passed."""
+        if not self._timed and any(login.state == LoginState.ONLINE for login in self.gateways.status().logins):
+            self._go_on_untold()
         if self._timed:
             self.dispatcher.deliver(Tick(self.clock.now()))
 

@@ -309,7 +309,7 @@ class Engine:
         reason = f"{words}: {event.reason}" if event.reason else words
         kind = LockoutKind.COOLDOWN if event.keep_positions else LockoutKind.MANUAL
         baseline = held_baseline(account, self.now) if event.keep_positions else None
-        verdict = LockVerdict(kind, f"request {self._judge.next_lockout_id}", reason, until, baseline=baseline)
+        verdict = LockVerdict(kind, f"request of {event.at} until {until}", reason, until, baseline=baseline)
         self._judge.lock(account, MANUAL_RULE_ID, verdict, out)
         self._conclude(account, out)
 

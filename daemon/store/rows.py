@@ -190,6 +190,10 @@ def contract_of(row: Mapping[str, Any]) -> Contract:
     )
 
 
+KEPT_ENDED = 256
+"""Rows of actions that have ended, kept for the answers still to come."""
+
+
 class DecisionRows:
     """Turns decisions into changes. Keeps the rows of actions still under way, so that each change is a whole row.
 
@@ -199,6 +203,7 @@ class DecisionRows:
     def __init__(self, last_id: int = 0, open_actions: Iterable[Row] = ()) -> None:
         self._last_id = last_id
         self._open: dict[int, Row] = {row["action_id"]: row for row in open_actions}
+        self._ended: dict[int, Row] = {}
 
     def changes(self, decisions: Sequence[Decision], now: int) -> tuple[list[Change], bool]:
         """The changes decisions ask for, and whether they have to be on disk before anything else is done."""
@@ -228,6 +233,9 @@ class DecisionRows:
                     row["settled_at"] = at
                     row["confirmed_at"] = at if result == ActionResult.CONFIRMED else None
                     out.append(self._put(row))
+                    self._ended[action.id] = row
+                    if len(self._ended) > KEPT_ENDED:
+                        del self._ended[next(iter(self._ended))]
                 case DayChanged(at=at, account_id=account_id, trading_day=day):
                     reset = {"account_id": account_id, "trading_day": day, "last_reset_at": at, "next_reset_at": None}
                     out.append(("reset_schedule", (account_id,), reset))
@@ -237,11 +245,16 @@ class DecisionRows:
         return out, durable
 
     def attempt(self, action_id: int, attempts: int) -> list[Change]:
-        """An action was tried again; nothing when it has ended already."""
+        """An action was tried again; it may have ended meanwhile."""
         row = self._open.get(action_id)
+        if row is not None:
+            row = self._open[action_id] = {**row, "attempts": attempts}
+            return [self._put(row)]
+        row = self._ended.get(action_id)
         if row is None:
             return []
-        row = self._open[action_id] = {**row, "attempts": attempts}
+        # The position's own event often comes before the answer to the request that closed it.
+        row = self._ended[action_id] = {**row, "attempts": attempts}
         return [self._put(row)]
 
     def supersede_all(self, at: int) -> list[Change]:

@@ -28,9 +28,10 @@ def protects(order: OrderRecord, position: Position, market: Market) -> bool:
         return False
     if signed(order.side, 1) * position.size >= 0:
         return False
-    price = market.exit_price(position.contract_id, position.size)
-    if order.stop_price is None or price is None:
+    if order.stop_price is None:
         return True
+    # Without any price yet the entry is the best that is known of the market.
+    price = market.exit_price(position.contract_id, position.size) or position.average_price
     return order.stop_price < price if position.size > 0 else order.stop_price > price
 
 
