@@ -95,7 +95,8 @@ class Enforcement:
     @property
     def took_ms(self) -> float | None:
         """Milliseconds from the decision to the broker's confirmation; None while there is none."""
-        if self.triggered_at is None or self.confirmed_at is None:
+        if self.triggered_at is None or self.confirmed_at is None or self.action.startswith("lockout"):
+            # A lock holds from the moment it is decided.
             return None
         return (self.confirmed_at - self.triggered_at).total_seconds() * 1000
 

@@ -11,13 +11,16 @@ from PySide6.QtGui import QFontMetricsF, QImage
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QWidget
 
 from gui.app_state import AppState, Link
+from gui.models.table import ICON_ROLE, SHARE_ROLE, SUB_ROLE
 from gui.records import Lockout
 from gui.settings import Settings
 from gui.views.page import Context
-from gui.views.theme import ThemeChoice, theme
+from gui.views.theme import ThemeChoice, font, theme
+from gui.views.tokens import SIZE_BODY
 from gui.views.trader.lock_dialog import LockChoice
 from gui.views.trader.window import TraderWindow
 from gui.views.widgets.figure import Figure, Pill
+from gui.views.widgets.table import PADDING, CellDelegate, DataTable
 from tests.gui import sample
 
 
@@ -221,6 +224,26 @@ class Stage:
         return dialog
 
 
+def _cells_that_do_not_fit(table: DataTable) -> list[str]:
+    """Cells on screen whose text is cut, in width or, for the wrapped second line, in height."""
+    cut = []
+    metrics = QFontMetricsF(font(SIZE_BODY, 500))
+    for row in range(table.proxy.rowCount()):
+        if not 0 <= table.rowViewportPosition(row) < table.viewport().height():
+            continue
+        for column in range(table.proxy.columnCount()):
+            if table.isColumnHidden(column):
+                continue
+            index = table.proxy.index(row, column)
+            room = table.columnWidth(column) - 2 * PADDING - (24 if index.data(ICON_ROLE) else 0)
+            words, below = str(index.data() or ""), str(index.data(SUB_ROLE) or "")
+            if index.data(SHARE_ROLE) is None and metrics.horizontalAdvance(words) > room + 1:
+                cut.append(words)
+            if below and CellDelegate.height_for(below, room) > table.rowHeight(row):
+                cut.append(below)
+    return cut
+
+
 def texts_that_do_not_fit(root: QWidget) -> list[str]:
     """Visible labels, buttons, figures and pills whose text is larger than they are."""
     cut = []
@@ -229,6 +252,9 @@ def texts_that_do_not_fit(root: QWidget) -> list[str]:
             room = box.width() - 10 - 26
             if QFontMetricsF(box.font()).horizontalAdvance(box.currentText()) > room + 1:
                 cut.append(box.currentText())
+    for table in root.findChildren(DataTable):
+        if table.isVisibleTo(root) and not table.visibleRegion().isEmpty():
+            cut += _cells_that_do_not_fit(table)
     for widget in root.findChildren(QWidget):
         if not widget.isVisibleTo(root) or widget.visibleRegion().isEmpty():
             continue

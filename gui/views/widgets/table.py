@@ -164,13 +164,17 @@ class DataTable(QTableView):
         model.rowsInserted.connect(self._fit)
         model.modelReset.connect(self._fit)
         if self._tall is not None:
-            header.sectionResized.connect(self._fit_rows)
-            self.proxy.layoutChanged.connect(self._fit_rows)
+            header.sectionResized.connect(self._fit_rows_soon)
+            self.proxy.layoutChanged.connect(self._fit_rows_soon)
         model.dataChanged.connect(self._changed)
         self._widen_timer = QTimer(self)
         self._widen_timer.setSingleShot(True)
         self._widen_timer.setInterval(0)
         self._widen_timer.timeout.connect(self._widen)
+        self._rows_timer = QTimer(self)
+        self._rows_timer.setSingleShot(True)
+        self._rows_timer.setInterval(0)
+        self._rows_timer.timeout.connect(self._fit_rows)
         self._flash_timer = QTimer(self)
         self._flash_timer.setInterval(150)
         self._flash_timer.timeout.connect(self._fade)
@@ -184,6 +188,7 @@ class DataTable(QTableView):
             self._flash_timer.start()
         if not self._widen_timer.isActive():
             self._widen_timer.start()
+        self._fit_rows_soon()
 
     def _fade(self) -> None:
         if not self.source.flashing:
@@ -212,7 +217,12 @@ class DataTable(QTableView):
         extra = max(0, rest // len(numbers)) if self._filling and numbers else 0
         for number in numbers:
             header.resizeSection(number, wanted[number] + extra)
-        self._fit_rows()
+        self._fit_rows_soon()
+
+    def _fit_rows_soon(self) -> None:
+        # After the scroll bar has come or gone, which changes the width once more.
+        if self._tall is not None and not self._rows_timer.isActive():
+            self._rows_timer.start()
 
     def _drop_optional(self) -> None:
         """Leave optional columns out, the last first, while the others need the room."""
