@@ -131,7 +131,7 @@ class Draft:
         except ValidationError as error:
             found: dict[Path, str] = {}
             for entry in error.errors(include_url=False, include_input=False):
-                words = str(entry["msg"]).removeprefix("Value error, ")
+                words = _plainly(str(entry["msg"]))
                 found.setdefault(tuple(str(step) for step in entry["loc"]), words)
             return found
         return {}
@@ -158,6 +158,13 @@ def _normal(value: Any) -> Any:
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return plain(Decimal(value))
     return plain(value)
+
+
+def _plainly(words: str) -> str:
+    words = words.removeprefix("Value error, ")
+    if words == "Field required":
+        return "is missing"
+    return words.replace("Input should be", "must be").replace("Input should", "must")
 
 
 def rule_fields(key: str) -> list[Field]:

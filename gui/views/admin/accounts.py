@@ -129,7 +129,9 @@ def step_columns() -> list[Column[Row]]:
     return [
         Column(
             "Step",
-            lambda row: names.get(str(row["name"]), str(row["name"]).replace("_", " ").capitalize()),
+            lambda row: names.get(
+                str(row["name"]), str(row["name"]).replace("_", " ").capitalize().replace("Rest ", "REST ")
+            ),
             icon=lambda row: "circle-check" if row["ok"] else "circle-x",
             tone=lambda row: Tone.POSITIVE if row["ok"] else Tone.NEGATIVE,
         ),

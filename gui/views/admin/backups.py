@@ -52,7 +52,7 @@ class BackupsPage(AdminPage):
             label(
                 "One a day by itself, and one before each change of the database. Restoring the configuration is a "
                 "change like any other: what tightens applies now, what loosens at the reset. Restoring the state "
-                "brings back what is missing and overwrites nothing, so that no lockout, trade or audit entry is undone.",
+                "brings back what is missing and overwrites nothing: no lockout, trade or audit entry is undone.",
                 "muted",
                 wrap=True,
             )

@@ -9,10 +9,10 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTime, Signal
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QCheckBox,
     QComboBox,
     QCompleter,
-    QGridLayout,
     QLineEdit,
     QPushButton,
     QSizePolicy,
@@ -28,7 +28,7 @@ from gui.views.widgets.basic import Button, hbox, label, restyle, set_text, vbox
 from shared.config_fields import time_zones
 
 DAY_NAMES = {"mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun"}
-CONTROL_WIDTH = 180
+CONTROL_WIDTH = 130
 
 
 class _NoWheel(QObject):
@@ -39,6 +39,12 @@ class _NoWheel(QObject):
             event.ignore()
             return True
         return False
+
+
+def padded(widget: QWidget) -> None:
+    """Room before the text of a spin box: the style sheet's padding does not reach it."""
+    if isinstance(widget, QAbstractSpinBox):
+        widget.lineEdit().setTextMargins(8, 0, 0, 0)
 
 
 class Control(QWidget):
@@ -55,6 +61,7 @@ class Control(QWidget):
         raise NotImplementedError
 
     def _calm(self, widget: QWidget) -> None:
+        padded(widget)
         self._filter = _NoWheel(self)
         widget.installEventFilter(self._filter)
         widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -225,7 +232,7 @@ class DaysControl(Control):
         for day, words in DAY_NAMES.items():
             button = Button(words, role="segment", name=f"{field.label}: {words}")
             button.setCheckable(True)
-            button.setStyleSheet("min-width: 30px;")
+            button.setStyleSheet("min-width: 26px; padding: 0 5px;")
             button.clicked.connect(lambda _=False: self.edited.emit())
             self._buttons[day] = button
             row.addWidget(button)
@@ -469,9 +476,6 @@ class FieldRow(QWidget):
         self.control.edited.connect(lambda: self.edited.emit(self.control.value()))
         self.title = label(field.label, "strong", wrap=True)
         self.title.setBuddy(self.control)
-        self.title.setFixedWidth(180)
-        self.title.setMinimumHeight(30)
-        self.title.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.help = label(self._help(), "muted", wrap=True)
         self.error = label("", wrap=True, tone=Tone.NEGATIVE.value)
         self.error.hide()
@@ -481,17 +485,7 @@ class FieldRow(QWidget):
         self.origin_row = QWidget()
         self.origin_row.setLayout(hbox(self.origin, self.inherit, None))
         self.origin_row.hide()
-        grid = QGridLayout()
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(2 * GRID)
-        grid.setVerticalSpacing(4)
-        grid.addWidget(self.title, 0, 0, Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(self.control, 0, 1)
-        grid.addWidget(self.error, 1, 1)
-        grid.addWidget(self.origin_row, 2, 1)
-        grid.addWidget(self.help, 3, 1)
-        grid.setColumnStretch(1, 1)
-        self.setLayout(grid)
+        self.setLayout(vbox(self.title, self.control, self.error, self.origin_row, self.help, spacing=4))
 
     def _help(self) -> str:
         field = self.field

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QLineEdit, QSpinBox, QTabWidget, QTimeE
 from gui import wording
 from gui.models.table import Column, TableModel
 from gui.records import Kind, Lockout, moment, rule_title
+from gui.views.admin.form import padded
 from gui.views.admin.page import AdminContext, AdminPage, Ask, rows_of
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, set_text, vbox
@@ -48,6 +49,8 @@ class LockoutsPage(AdminPage):
         self.time = QTimeEdit(QTime(17, 0))
         self.time.setDisplayFormat("HH:mm")
         self.time.setAccessibleName("Time of day in the zone of the reset")
+        padded(self.minutes)
+        padded(self.time)
         self.reason = QLineEdit()
         self.reason.setMaxLength(300)
         self.reason.setPlaceholderText("Reason, for the trader and the audit log")
@@ -55,9 +58,9 @@ class LockoutsPage(AdminPage):
         self.reason.setMinimumWidth(160)
         self.lock = Button("Lock…", "lock", role="danger", name="Lock the account", on_click=self._lock)
         card = Card("Lock")
-        row = hbox(self.account_box, self.how, self.minutes, self.time, self.reason, self.lock, spacing=GRID)
-        row.setStretch(4, 1)
-        card.body.addLayout(row)
+        self.how.setMinimumWidth(130)
+        card.body.addLayout(hbox(self.account_box, self.how, self.minutes, self.time, None, spacing=GRID))
+        card.body.addLayout(hbox(self.reason, self.lock, spacing=GRID))
         card.body.addWidget(
             label(
                 "All positions are closed at market and all orders cancelled, at once and until the end. "
@@ -232,7 +235,7 @@ class LockoutsPage(AdminPage):
 
     async def _ask_lock(self) -> None:
         number = self.account_box.currentData()
-        name = self.account_box.currentText()
+        name = self.account_box.currentText() if number is not None else "all accounts"
         end, words = self._end()
         params: dict[str, Any] = {"reason": self.reason.text().strip() or "Locked by the administrator.", **end}
         if number is not None:
@@ -264,7 +267,7 @@ class LockoutsPage(AdminPage):
         how = self.how.currentData()
         now = self.state.clock.now()
         if how == MINUTES or now is None:
-            return {"minutes": self.minutes.value()}, f"for {wording.duration(timedelta(minutes=self.minutes.value()))}"
+            return {"minutes": self.minutes.value()}, f"for {_span(self.minutes.value())}"
         local = self.state.calendar.local(now)
         if how == RESET:
             resets = [view.pnl.next_reset for view in self.state.accounts.values() if view.pnl.next_reset is not None]
@@ -300,3 +303,9 @@ class LockoutsPage(AdminPage):
         await self._load_locks()
         when = self.state.calendar.until(at, self.state.clock.now()) if at is not None else "soon"
         self.say(Tone.ACCENT, "hourglass", "The delay is running", f"The lockout ends at {when}.")
+
+
+def _span(minutes: int) -> str:
+    """ "45 min", "1 h", "1 h 30 min"."""
+    hours, rest = divmod(minutes, 60)
+    return " ".join(part for part in (f"{hours} h" if hours else "", f"{rest} min" if rest else "") if part)

@@ -82,11 +82,11 @@ class LogsPage(AdminPage):
         self.empty = EmptyState("file-text", "No entry", "Nothing in this log fits the level and the text.")
         self.said = label("", "muted")
         card = Card()
-        row = hbox(self.file, self.level, self.search, self.follow, self.copy, self.folder, spacing=GRID)
+        row = hbox(self.file, self.level, self.search, spacing=GRID)
         row.setStretch(2, 1)
         card.body.addLayout(row)
         card.body.addWidget(TableOrEmpty(self.table, self.empty), 1)
-        card.body.addWidget(self.said)
+        card.body.addLayout(hbox(self.said, None, self.follow, self.copy, self.folder, spacing=GRID))
         self.body.addWidget(card, 1)
 
     async def load(self) -> None:

@@ -88,6 +88,7 @@ class ReviewDialog(QDialog):
         self.resize(760, 460)
         self.confirm.setEnabled(bool(changes))
         self.finished.connect(self._finished)
+        self.confirm.setFocus()
 
     def _finished(self, result: int) -> None:
         if not self._answer.done():

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QFontDatabase
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -73,6 +72,8 @@ class RulesPage(AdminPage):
         self.list = QListWidget()
         self.list.setAccessibleName("Rules and settings")
         self.list.setMinimumWidth(230)
+        self.list.setIconSize(QSize(16, 16))
+        self.list.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.currentItemChanged.connect(self._item_changed)
         self.heading = label("", "heading", wrap=True)
@@ -97,7 +98,9 @@ class RulesPage(AdminPage):
         self.yaml = QPlainTextEdit()
         self.yaml.setAccessibleName("risk_config.yaml as text")
         self.yaml.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.yaml.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.yaml.setStyleSheet(
+            'font-family: "Cascadia Mono", "Consolas", "DejaVu Sans Mono", "Liberation Mono", monospace;'
+        )
         self.yaml.textChanged.connect(self._yaml_edited)
         self.yaml_notes = Notes("What is wrong with the text")
         yaml_page = QWidget()
@@ -228,11 +231,13 @@ class RulesPage(AdminPage):
         self.list.clear()
         for key, model in RULE_MODELS.items():
             item = QListWidgetItem(model.title)
+            item.setSizeHint(QSize(200, 32))
             item.setData(Qt.ItemDataRole.UserRole, key)
             self.list.addItem(item)
         if self.account is None:
             for key in SECTIONS:
                 item = QListWidgetItem(SECTION_NAMES[key])
+                item.setSizeHint(QSize(200, 32))
                 item.setData(Qt.ItemDataRole.UserRole, f"/{key}")
                 self.list.addItem(item)
         self._draw_list()
@@ -426,7 +431,7 @@ class RulesPage(AdminPage):
 
     def _yaml_wrong(self, error: AdminError) -> None:
         lines = [
-            f"Line {line}: {words}" if line and not words.startswith("line") else words
+            words if line is None or f"line {line}" in words else f"Line {line}: {words}"
             for line, _, words in error.lines
         ]
         self.yaml_notes.show_lines(lines or [str(error)], Tone.NEGATIVE.value)

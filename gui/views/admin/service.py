@@ -42,7 +42,7 @@ class ServicePage(AdminPage):
     topics = frozenset({"link"})
 
     def __init__(self, admin: AdminContext) -> None:
-        super().__init__(admin, scrolling=False)
+        super().__init__(admin)
         self._ticks = 0
         self._running: asyncio.Task[None] | None = None
         self.figures = {}
@@ -85,6 +85,7 @@ class ServicePage(AdminPage):
             lambda row: (row["started_at"], row["pid"]),
         )  # fmt: skip
         self.runs_table = DataTable(self.runs, "Last runs", sortable=False)
+        self.runs_table.setMinimumHeight(180)
         history = Card("Last runs")
         history.body.addWidget(TableOrEmpty(self.runs_table, EmptyState("history", "No run is noted yet")), 1)
         self.body.addWidget(now)

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from gui.models.admin_draft import Draft, rule_fields
 from gui.models.admin_week import Band, monday_of, week
 from gui.models.table import Column, TableModel
-from gui.views.admin.form import Form
+from gui.views.admin.form import Form, padded
 from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.admin.review import ReviewDialog
 from gui.views.theme import font, theme
@@ -47,8 +47,8 @@ class WeekView(QWidget):
         self._notes: dict[int, str] = {}
         self._monday = dt.date(2026, 1, 5)
         self._now: tuple[int, float] | None = None
-        self.setMinimumHeight(230)
-        self.setMaximumHeight(330)
+        self.setMinimumHeight(190)
+        self.setMaximumHeight(210)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         theme().changed.connect(self.update)
 
@@ -132,6 +132,7 @@ class HolidayDialog(QDialog):
         self.day.setEnabled(day is None)
         self.day.setAccessibleName("Day")
         self.day.setMinimumHeight(32)
+        padded(self.day)
         self.what = QComboBox()
         self.what.setAccessibleName("What happens")
         self.what.addItem("No trading", "closed")
@@ -139,6 +140,7 @@ class HolidayDialog(QDialog):
         self.close_at = QTimeEdit(QTime(12, 0))
         self.close_at.setDisplayFormat("HH:mm")
         self.close_at.setAccessibleName("Closes at")
+        padded(self.close_at)
         self.name = QLineEdit(str((present or {}).get("name", "")))
         self.name.setMaxLength(200)
         self.name.setAccessibleName("Name")
@@ -199,7 +201,7 @@ class SessionsPage(AdminPage):
     topics = frozenset({"config"})
 
     def __init__(self, admin: AdminContext) -> None:
-        super().__init__(admin, scrolling=False)
+        super().__init__(admin)
         self.draft = Draft({})
         self._loaded = False
         self._calendar_base: dict[str, Any] = {}
@@ -222,11 +224,11 @@ class SessionsPage(AdminPage):
         self.form = Form(rule_fields(RULE))
         self.form.edited.connect(self._edited)
         self.switch = Button("Turn on", "power", name="Turn the trading hours on or off", on_click=self._switch)
-        self.off_words = label("", "muted", wrap=True)
+        self.off_words = label("", "muted")
         holder = QWidget()
         holder.setLayout(
             vbox(
-                hbox(self.switch, self.off_words, spacing=2 * GRID),
+                hbox(self.switch, self.off_words, None, spacing=2 * GRID),
                 self.form,
                 spacing=2 * GRID,
                 margins=(0, GRID, GRID, 0),
@@ -262,6 +264,7 @@ class SessionsPage(AdminPage):
             )
         )
         self.tabs = QTabWidget()
+        self.tabs.setMinimumHeight(320)
         self.tabs.addTab(scrolled(holder), "Hours")
         self.tabs.addTab(days, "Holidays")
         card = Card()

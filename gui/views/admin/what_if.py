@@ -54,11 +54,15 @@ class WhatIfPage(AdminPage):
                     stretch=True,
                 ),
                 Column(
-                    "Recorded rules",
+                    "Recorded rules: time, realized",
                     lambda row: self._side(row, "recorded"),
                     tone=lambda row: self._tone(row, "recorded"),
                 ),
-                Column("Edited rules", lambda row: self._side(row, "other"), tone=lambda row: self._tone(row, "other")),
+                Column(
+                    "Edited rules: time, realized",
+                    lambda row: self._side(row, "other"),
+                    tone=lambda row: self._tone(row, "other"),
+                ),
             ],
             lambda row: row["number"],
         )
