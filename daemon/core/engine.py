@@ -58,7 +58,7 @@ from daemon.core.state import AccountState, Market
 from daemon.core.timetable import Timetable
 from daemon.core.units import SECOND_US
 from shared.config import HolidayCalendar, RiskConfig
-from shared.models import MANUAL_RULE_ID, ActionResult, LockoutKind
+from shared.models import MANUAL_RULE_ID, ActionResult, LockoutKind, OrderType
 
 ALL_TRIGGERS = tuple(Trigger)
 _NOTHING: list[Decision] = []
@@ -219,7 +219,9 @@ class Engine:
         account = self.account(event.account_id)
         account.apply_order(event.order, self.now)
         self._grow(account, out)
-        self._touched(account, (Trigger.ORDERS,), out, bands=self._judge.orders_move_bands(account.account_id))
+        # Of the orders, only stops can change what a rule must see of the quotes.
+        bands = event.order.type == OrderType.STOP and self._judge.orders_move_bands(account.account_id)
+        self._touched(account, (Trigger.ORDERS,), out, bands=bands)
 
     def _on_trade(self, event: TradeUpdate, out: list[Decision]) -> None:
         account = self.account(event.account_id)

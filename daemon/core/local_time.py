@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from daemon.core.units import SECOND_US, from_micros, to_micros
+
+# The zones of the tzdata package alone: those of the machine may be old, and PYTHONTZPATH anybody's.
+zoneinfo.reset_tzpath(to=())
 
 SHORTEST_DAY_US = 20 * 3600 * SECOND_US
 

@@ -227,6 +227,8 @@ WARNING_LEVELS = (90, 75, 50)
 
 def next_level(warned: set[int]) -> int:
     """The next percentage of a limit to be told of: a warning not yet given, or 100."""
+    if not warned:
+        return WARNING_LEVELS[-1]
     return next((level for level in reversed(WARNING_LEVELS) if level not in warned), 100)
 
 

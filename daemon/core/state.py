@@ -195,7 +195,7 @@ class AccountState:
 
     def apply_positions(self, event: PositionsSnapshot) -> None:
         """Take a read of all positions in; a contract whose own event is newer than the read keeps its value."""
-        started = event.started_at
+        started = min(event.started_at, event.at)
         if started < self.positions_read_at:
             return  # a newer read is known
         found = {record.contract_id: record for record in event.positions}
@@ -222,7 +222,7 @@ class AccountState:
 
     def apply_orders(self, event: OrdersSnapshot) -> None:
         """Take a read of all working orders in; an order whose own event is newer keeps the event's value."""
-        started = event.started_at
+        started = min(event.started_at, event.at)
         if started < self.orders_read_at:
             return  # a newer read is known
         found = {order.order_id: order for order in event.orders}
@@ -256,7 +256,7 @@ class AccountState:
         changed = False
         for trade in event.trades:
             changed |= self.ledger.add(trade)
-        self.trades_read_at = max(self.trades_read_at, event.started_at)
+        self.trades_read_at = max(self.trades_read_at, min(event.started_at, event.at))
         return changed
 
     def begin_gap(self, at: int) -> None:

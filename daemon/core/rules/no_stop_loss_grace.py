@@ -52,19 +52,25 @@ class NoStopLossGraceRule(Rule):
     def __init__(self, config: NoStopLossGrace) -> None:
         super().__init__(config)
         self._grace = config.grace_period_seconds * SECOND_US
+        self._steps = [-(-self._grace * level // 100) for level in (*reversed(WARNING_LEVELS), 100)]
+        self._read: tuple[dict[str, object], dict[str, tuple[int, int]]] = ({}, {})
 
     @staticmethod
     def _covered(account: AccountState, position: Position, view: View) -> int:
         return sum(order.remaining for order in account.orders.values() if protects(order, position, view.market))
 
-    @staticmethod
-    def _since(account: AccountState) -> dict[str, tuple[int, int]]:
+    def _since(self, account: AccountState) -> dict[str, tuple[int, int]]:
         """Since when each position has been unprotected, and its direction then."""
-        found = {}
-        for contract_id, values in account.memory.get(_MEMORY, {}).items():
-            if isinstance(values, list) and len(values) == 2 and all(isinstance(value, int) for value in values):
-                found[contract_id] = (values[0], values[1])
-        return found
+        kept = account.memory.get(_MEMORY)
+        if not kept:
+            return {}
+        if kept is not self._read[0]:
+            found = {}
+            for contract_id, values in kept.items():
+                if isinstance(values, list) and len(values) == 2 and all(isinstance(value, int) for value in values):
+                    found[contract_id] = (values[0], values[1])
+            self._read = (kept, found)
+        return self._read[1]
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
@@ -116,9 +122,9 @@ class NoStopLossGraceRule(Rule):
         for contract_id, (started, _) in self._since(account).items():
             if contract_id in account.latches:
                 continue
-            steps = [started - (-self._grace * level // 100) for level in (*WARNING_LEVELS, 100)]
-            tries = (view.now - started) // READ_EVERY_US + 1
-            moments.append(min((at for at in steps if at > view.now), default=started + tries * READ_EVERY_US))
+            passed = view.now - started
+            step = next((step for step in self._steps if step > passed), None)
+            moments.append(started + (step or (passed // READ_EVERY_US + 1) * READ_EVERY_US))
         for contract_id, position in account.positions.items():
             if view.market.exit_price(contract_id, position.size) is None and any(
                 order.contract_id == contract_id and order.type in _STOPS for order in account.orders.values()

@@ -19,9 +19,10 @@ REFUSED_PAUSE_US = 30 * SECOND_US
 
 @dataclass(slots=True)
 class _Followed:
-    """A position: when it was opened, its best exit price (nanos), and when its stop was last moved to which price."""
+    """A position: when it was opened at which average, its best exit price since (nanos), its stop's last move."""
 
     opened_at: int
+    average: int
     best: int
     moved_at: int = 0
     target: int = 0
@@ -72,7 +73,11 @@ class TradeManagementRule(Rule):
     def _follow(self, position: Position, price: int) -> _Followed:
         followed = self._followed.get(position.contract_id)
         if followed is None or followed.opened_at != position.opened_at:
-            followed = self._followed[position.contract_id] = _Followed(position.opened_at, price)
+            followed = _Followed(position.opened_at, position.average_price, price)
+            self._followed[position.contract_id] = followed
+        elif followed.average != position.average_price:
+            # More contracts at another price: how far it is in profit counts from here.
+            followed.average, followed.best = position.average_price, price
         followed.best = max(followed.best, price) if position.size > 0 else min(followed.best, price)
         return followed
 
@@ -150,10 +155,14 @@ class TradeManagementRule(Rule):
             return NO_WATCH
         if followed is None or followed.opened_at != position.opened_at:
             return EVERY_QUOTE  # its first price must be seen
-        # The next better price: the best counts from the opening on, also when more contracts move the average.
         worth = contract.tick_value * position.size
         ticks = (followed.best - position.average_price) * (1 if position.size > 0 else -1) // contract.tick_size
-        watch = Watch(gain_at=(ticks + 1) * abs(worth))
+        steps = []
+        if self._trigger is not None and ticks < self._trigger:
+            steps.append(self._trigger)
+        if self._trail is not None:
+            steps.append(max(self._trail.activation_ticks, ticks + 1))
+        watch = Watch(gain_at=min(steps) * abs(worth)) if steps else Watch()
         target = self._target(position, contract, followed)
         if target is not None and self._looser(self._stops(account, position), position, target):
             # A stop is moved only while the market is on its right side.
@@ -162,7 +171,8 @@ class TradeManagementRule(Rule):
             if (price - target) * position.size > 0:
                 watch.loss_at = -(-at // contract.tick_size)
             else:
-                watch.gain_at = min(watch.gain_at or 0, at // contract.tick_size + 1)
+                back = at // contract.tick_size + 1
+                watch.gain_at = back if watch.gain_at is None else min(watch.gain_at, back)
         return watch
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
