@@ -33,6 +33,7 @@ class Keeper(Protocol):
     def put_state(self, key: str, value: object) -> None:
         """Keep a value; None forgets it."""
 
+
 KEY_STORE_SECONDS = 3.0
 """How long the start waits for the key store; until it has answered, a second factor counts as enrolled."""
 

@@ -1,7 +1,7 @@
 """Tells people what happened: socket events, the replica, the activity log. Best effort, and never waited for.
 
-Lockouts, enforcement and warnings go out at once. What changes often (positions, P&L, orders, gauges) is marked and sent
-at most ten times a second, from the state as it is then.
+Lockouts, enforcement and warnings go out at once. What changes often (positions, P&L, orders, gauges) is marked and
+sent at most ten times a second, from the state as it is then.
 """
 
 from __future__ import annotations

@@ -184,6 +184,7 @@ class Api:
             "queue_depth": host.queue_depth(),
             "pending_config": host.configuration.pending_count,
             "next_reset": to_iso(engine.view.day_end),
+            "timezone": engine.days.timezone,
         }
 
     async def get_accounts(self, params: NoParams, context: CallContext) -> list[Row]:

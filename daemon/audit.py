@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from daemon.logs import redact_patterns
+from daemon.credentials import redact
 from daemon.store import Store, StoreError
 from daemon.store.database import connect_reading, explain
 from daemon.store.statements import STATEMENTS
@@ -94,7 +94,7 @@ def without_secrets(value: object) -> Any:
         }
     if isinstance(value, list | tuple):
         return [without_secrets(inner) for inner in value]
-    return redact_patterns(value) if isinstance(value, str) else value
+    return redact(value) if isinstance(value, str) else value
 
 
 def _names_secret(key: str) -> bool:

@@ -1,7 +1,7 @@
 """What the daemon asks of a gateway, whatever speaks to it: the port the adapter implements and the enforcer uses.
 
-Mutations never raise for what the gateway or the network did: they return an `Answer`. Reads return snapshot events or raise
-`GatewayError`: a failed read is never an empty one.
+Mutations never raise for what the gateway or the network did: they return an `Answer`. Reads return snapshot events or
+raise `GatewayError`: a failed read is never an empty one.
 """
 
 from __future__ import annotations

@@ -153,18 +153,30 @@ def _empty_values(document: Document, file: str) -> list[ConfigError]:
 
 
 def check_home(home: Home) -> list[str]:
-    """Every error of the three configuration files, one sentence each; empty if all is well (``riskd check``)."""
+    """Every error of the three configuration files, one sentence each; empty if all is well (``riskd check``).
+
+    A home without holidays.yaml is fine: the first start writes the one that is shipped.
+    """
     found: list[str] = []
     for model, path in (
         (RiskConfig, home.risk_config_file),
         (AccountsConfig, home.accounts_file),
         (HolidayCalendar, home.holidays_file),
     ):
+        if model is HolidayCalendar and not path.exists():
+            continue
         try:
             _load(model, path, path.name)
         except ConfigErrors as errors:
             found += [str(error) for error in errors.errors]
     return found
+
+
+def _others_may_read(file: Path) -> bool:
+    """Whether neither the file's mode nor that of its folder keeps other users out."""
+    if not file.exists() or not file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        return False
+    return bool(file.parent.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH))
 
 
 def home_warnings(home: Home, accounts: AccountsConfig, holidays: HolidayCalendar, today: dt.date) -> list[str]:
@@ -178,7 +190,7 @@ def home_warnings(home: Home, accounts: AccountsConfig, holidays: HolidayCalenda
                 " store it with the admin window and write api_key: keyring."
             )
     literal = any(not login.uses_keyring for login in accounts.logins)
-    if sys.platform != "win32" and literal and file.exists() and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+    if sys.platform != "win32" and literal and _others_may_read(file):
         found.append(f"{file}: other users can read this file and the API key in it; set its mode to 0600.")
     if not any(login.enabled for login in accounts.logins):
         found.append(f"{file}: no login is enabled, so no account is protected; add one below logins.")

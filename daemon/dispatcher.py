@@ -16,6 +16,7 @@ from loguru import logger
 from daemon.core.decisions import Act, Action, Alert, Decision, Lock, LockChanged, Read, Settle, Unlock
 from daemon.core.engine import Engine
 from daemon.core.events import Event, PositionsSnapshot, PositionUpdate, Quote, Tick
+from daemon.logs import checkpoint
 from shared.models import ActionResult
 
 _DURABLE = (Lock, LockChanged, Unlock)
@@ -78,6 +79,7 @@ class Dispatcher:
         self.sender: Sender | None = None
         self.events = 0
         self.failures = 0
+        self._checked = False
         self._keeper = keeper
         self._recorder = recorder
         self.listeners = list(listeners)
@@ -138,8 +140,22 @@ class Dispatcher:
                     listener.happened(event)
         except Exception as error:  # noqa: BLE001 - what keeps and shows must not hold back what protects
             self._note(error, "An event could not be kept or shown: {}", event)
+        if not self._checked and self._announce(event):
+            self._checked = True
         if decisions:
             self._carry(decisions)
+
+    def _announce(self, event: Event) -> bool:
+        """The first event of an account, and the first rule judged on it, are checkpoints of the log."""
+        account_id = getattr(event, "account_id", None)
+        if account_id is None:
+            return False
+        checkpoint("event_received", kind=type(event).__name__, account_id=account_id)
+        rules = self.engine.rule_states(account_id)
+        if not rules:
+            return False
+        checkpoint("rule_evaluated", rule=rules[0].rule.key, account_id=account_id)
+        return True
 
     async def deliver_and_settle(self, event: Event) -> None:
         """As `deliver`; returns when everything decided so far has been carried out."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from loguru import logger
 
 from daemon.credentials import redact
-from daemon.logs import redact_patterns
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -127,7 +126,7 @@ class LogFollower:
             "at": record["time"].astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record["level"].name,
             "origin": str(record["extra"].get("origin") or record["name"] or "?"),
-            "text": redact_patterns(redact(str(message).rstrip("\n")))[:8000],
+            "text": redact(str(message).rstrip("\n"))[:8000],
             "file": channel,
         }
         with contextlib.suppress(RuntimeError):

@@ -15,14 +15,14 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
-import re
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from loguru import logger
 
+from daemon.credentials import redact
 from daemon.log_files import DailyFile, LogWriter
 
 if TYPE_CHECKING:
@@ -75,27 +75,6 @@ _QUIET_LOGGERS: Final = {
     "websockets": logging.WARNING,
     "pysignalr": logging.WARNING,
 }
-
-_SECRETS: Final = (
-    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"), "***"),
-    (re.compile(r"(access_token=)[^\s&\"'<>]+", re.IGNORECASE), r"\1***"),
-    (re.compile(r"(\bbearer\s+)[^\s\"',;]+", re.IGNORECASE), r"\1***"),
-    (
-        re.compile(
-            r"((?:\"|'|\b)(?:api_?key|password|secret|new_?token|access_?token|token)(?:\"|')?\s*[:=]\s*)"
-            r"(\"[^\"]*\"|'[^']*'|[^\s,;&})\]]+)",
-            re.IGNORECASE,
-        ),
-        r"\1***",
-    ),
-)
-
-
-def redact_patterns(text: str) -> str:
-    """The text without what looks like a token, a key or a password; `daemon.credentials` knows the actual ones."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 class Logs:
@@ -154,7 +133,7 @@ def setup(
     retention_days: int = 30,
     console: bool = False,
     public: Path | None = None,
-    redact: Callable[[str], str] = redact_patterns,
+    redact: Callable[[str], str] = redact,
 ) -> Logs:
     """Begin to log, in place of whatever loguru and the standard logging did before.
 
@@ -164,14 +143,14 @@ def setup(
         retention_days: files of older days are deleted.
         console: also to stderr; for `riskd run` in a terminal, never under a service manager.
         public: home/public, where activity.log is kept; None: no such file.
-        redact: takes secrets out of every line; `daemon.credentials.redact` also knows the keys themselves. The
-        patterns
-            of `redact_patterns` are applied besides.
+        redact: takes secrets out of every line.
     """
     files = {name: DailyFile(folder, name, kept_days=retention_days) for name in _FILES}
     if public is not None:
         files["activity"] = DailyFile(public, "activity", mode=0o644, kept_days=retention_days)
-    writer = LogWriter(files, console=console, redact=lambda text: redact_patterns(redact(text)))
+    for file in files.values():
+        file.write("", datetime.now(UTC).date())  # all are there from the start
+    writer = LogWriter(files, console=console, redact=redact)
     logger.remove()
     _seen.clear()
     logs = Logs(writer, files, level)

@@ -475,7 +475,7 @@ class Service:
         self._begin_journal(self.saved)
 
     def _go_on_untold(self) -> None:
-        """The gateway answers without ever telling the time: protecting by the machine's clock is better than not at all."""
+        """The gateway answers but never tells the time: protecting by the machine's clock is better than not at all."""
         if not self.clock.anchored:
             self.alert("The gateway does not tell the time; lockouts go by this PC's clock until it does.")
         self._timed = True

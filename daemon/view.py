@@ -140,8 +140,13 @@ class View:
             if item is None:
                 return False
             if isinstance(item, list):
+                urgent = False
                 for table, key, row in item:
                     self._pending[table, key] = row
+                    urgent |= table == "lockouts"
+                if urgent:
+                    # Not batched: after a kill and a lost database the replica is what tells of a lockout.
+                    return True
             elif isinstance(item, tuple):
                 self._deletions.append(item)
             else:

@@ -60,7 +60,8 @@ class Watchdog:
         self._prune()
         self._beat()
         with contextlib.suppress(OSError):  # no file, no stacks: the process is ended all the same
-            self._dump = self._file.open("w", encoding="utf-8")
+            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._dump = os.fdopen(descriptor, "w", encoding="utf-8")
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
 

@@ -603,6 +603,10 @@ class ScheduledFlatten(RuleConfig):
         return frozenset(DAYS.index(day) for day in self.days)
 
 
+def _says_off(value: object) -> bool:
+    return value is False or (isinstance(value, str) and value.lower() in {"false", "no", "off"})
+
+
 class RulesConfig(Settings):
     """All rules of an account; a rule that is absent is off."""
 
@@ -626,6 +630,19 @@ class RulesConfig(Settings):
     trailing_drawdown: TrailingDrawdown | None = None
     losing_position_adds: LosingPositionAdds | None = None
     scheduled_flatten: ScheduledFlatten | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switched_off(cls, data: object) -> object:
+        """A rule of which only `enabled: false` is said is off; it needs no limit."""
+        if not isinstance(data, dict):
+            return data
+        off = [
+            key
+            for key, value in data.items()
+            if isinstance(value, dict) and set(value) == {"enabled"} and _says_off(value["enabled"])
+        ]
+        return {key: value for key, value in data.items() if key not in off} if off else data
 
     def present(self) -> Iterator[tuple[str, RuleConfig]]:
         """Key and settings of every rule that is named, enabled or not, in the order of the rule ids."""

@@ -201,5 +201,5 @@ async def _while_open(window: subprocess.Popen[bytes], duration: float | None, c
     loop = asyncio.get_running_loop()
     deadline = None if duration is None else loop.time() + duration
     with contextlib.suppress(asyncio.CancelledError):
-        while window.poll() is None and (deadline is None or loop.time() < deadline):
+        while window.poll() is None and (deadline is None or loop.time() < deadline):  # noqa: ASYNC110
             await asyncio.sleep(0.2)

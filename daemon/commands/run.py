@@ -40,7 +40,7 @@ async def serve(options: Options) -> int:
             print(error, file=sys.stderr)
             return error.exit_code
         await service.wait()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last line of defence
         logger.opt(exception=error).critical("The daemon ends because of an unexpected error.")
         return 1
     finally:

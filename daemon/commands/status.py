@@ -32,7 +32,9 @@ async def _ask(home: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     client = RpcClient(find_home(home).endpoint)
     try:
         await client.connect()
-        return await client.call("get_status"), await client.call("get_accounts")
+        answer: Any = await client.call("get_status")
+        accounts: Any = await client.call("get_accounts")
+        return answer, accounts
     finally:
         await client.close()
 
@@ -44,7 +46,11 @@ def _show(answer: dict[str, Any], accounts: list[dict[str, Any]]) -> None:
         f" {answer['memory_usage_mb']} MB, {answer['cpu_usage_percent']} % CPU"
     )
     if answer["clock_suspect"]:
-        console.print(f"[yellow]This PC's clock is off by {answer['clock_offset_seconds']} s.[/yellow]")
+        offset = answer["clock_offset_seconds"]
+        sentence = (
+            f"This PC's clock is off by {offset} s." if abs(offset) >= 1 else "The gateway has not told the time."
+        )
+        console.print(f"[yellow]{sentence}[/yellow]")
     table = Table()
     for title in ("Account", "Name", "State", "Realized", "Unrealized", "Positions"):
         table.add_column(title, justify="right" if title in {"Realized", "Unrealized", "Positions"} else "left")

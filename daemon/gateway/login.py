@@ -397,9 +397,9 @@ class LoginSession:
             self._alerted.clear()
         if (state, detail) != (self.state, self.detail):
             self.state, self.detail = state, detail
-            _log.info("Login %s: %s %s", self.username, state, detail)
+            _log.info("Login %s: %s", self.username, f"{state}: {detail}" if detail else state)
             if detail:
-                self._alert_once(detail, "")
+                self._alert_once(f"Login {self.username}: {detail}", "")
             if state in {LoginState.REFUSED, LoginState.UNREACHABLE}:
                 self._rest_changed(False, detail)
             self._on_change()

@@ -31,8 +31,9 @@ from pysignalr.protocol.json import JSONProtocol
 
 from daemon.clock import Clock
 from daemon.core.units import to_micros
+from daemon.credentials import redact
 from daemon.gateway.loopback import is_loopback
-from daemon.gateway.sdk_logging import configure_sdk_logging, redact
+from daemon.gateway.sdk_logging import configure_sdk_logging
 from daemon.gateway.supervisor import HubError, HubKind
 from daemon.gateway.wire_errors import (
     AnswerLostError,

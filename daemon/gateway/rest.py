@@ -13,9 +13,9 @@ from typing import Any, Final, Protocol
 from daemon.broker import Answer, AnswerKind, GatewayError
 from daemon.clock import Clock
 from daemon.core.units import SECOND_US
+from daemon.credentials import redact
 from daemon.gateway.limiter import NoTurnError, Priority, PriorityLimiter
 from daemon.gateway.parsing import token_expiry
-from daemon.gateway.sdk_logging import redact
 from daemon.gateway.timings import Timings
 from daemon.gateway.wire_errors import (
     AnswerLostError,

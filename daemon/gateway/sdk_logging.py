@@ -7,23 +7,12 @@ messages hold the access token in a URL. Nothing here imports the SDK.
 from __future__ import annotations
 
 import logging
-import re
 from typing import Final
+
+from daemon.credentials import redact
 
 _SDK: Final = "project_x_py"
 _QUIET: Final = ("pysignalr", "pysignalr.client", "pysignalr.transport", "websockets", "httpx", "httpcore", "hpack")
-
-_SECRETS: Final = (
-    (re.compile(r"(access_token=|[Bb]earer\s+|\"?(?:apiKey|token|newToken)\"?\s*[:=]\s*\"?)[^\s\"'&,}]+"), r"\1***"),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "***"),
-)
-
-
-def redact(text: str) -> str:
-    """The text without access tokens and API keys."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 class RedactSecrets(logging.Filter):

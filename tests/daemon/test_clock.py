@@ -156,8 +156,6 @@ def test_clock_when_an_answer_is_stale_by_an_hour_ignores_it() -> None:
 
 def test_event_when_a_little_ahead_moves_the_clock_and_far_ahead_does_not() -> None:
     nature = Nature()
-    nature.clock.observe_event(nature.true + SECOND)
-    assert not nature.clock.anchored
     nature.answer()
     date_based = nature.clock.now()
     nature.clock.observe_event(date_based + 2 * SECOND)
@@ -165,6 +163,16 @@ def test_event_when_a_little_ahead_moves_the_clock_and_far_ahead_does_not() -> N
     nature.clock.observe_event(date_based - HOUR)
     nature.clock.observe_event(date_based + HOUR)
     assert nature.clock.now() == date_based + 2 * SECOND
+
+
+def test_event_when_the_gateway_sends_no_dates_is_what_there_is_to_go_by() -> None:
+    nature = Nature()
+    assert not nature.clock.anchored
+    nature.clock.observe_event(nature.true)
+    assert nature.clock.anchored
+    assert nature.clock.now() == nature.true
+    nature.clock.observe_event(nature.true - HOUR)
+    assert nature.clock.now() == nature.true
 
 
 def test_events_when_each_is_a_little_ahead_cannot_walk_the_clock_away() -> None:

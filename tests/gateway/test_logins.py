@@ -52,7 +52,7 @@ async def test_login_when_refused_says_why_and_what_to_do_and_gets_in_later(code
         await w.gateways.start()
         status = w.gateways.status().logins[0]
         assert status.state is LoginState.REFUSED
-        assert w.alerts == [(status.detail, "")]
+        assert w.alerts == [(f"Login trader1: {status.detail}", "")]
         assert (await w.gateways.close_position(101, "X")).kind is AnswerKind.NOT_SENT
         w.sim.set_login_refusal("trader1", 0)
         await eventually(w.ready)

@@ -107,13 +107,13 @@ async def test_action_when_settled_is_confirmed_and_no_longer_open(tmp_path: Pat
     store.record_attempt(1, 2)
     await store.commit([Settle(action(1), ActionResult.CONFIRMED, NOW + 9)], NOW + 9)
     await store.commit([Settle(action(2), ActionResult.SUPERSEDED, NOW + 9)], NOW + 9)
-    store.record_attempt(1, 5)  # after its end: ignored
+    store.record_attempt(1, 5)  # its answer came after the position's own event
     await store.flush()
     log = {row["action_id"]: row for row in await store.enforcement_log()}
     assert (log[1]["result"], log[1]["confirmed_at"], log[1]["attempts"]) == (
         "confirmed",
         "2026-11-21T07:39:46.000009Z",
-        2,
+        5,
     )
     assert (log[2]["result"], log[2]["confirmed_at"]) == ("superseded", None)
     assert (log[3]["result"], log[3]["confirmed_at"], log[3]["size"]) == (None, None, 2)
