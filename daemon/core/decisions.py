@@ -16,9 +16,10 @@ from shared.models import ActionKind, ActionResult, LockoutKind
 class Lockout:
     """One lockout. Active while `cleared_at` is None.
 
-    `expires_at` None: until its condition ends or an admin clears it. `cause` names the breach, so that the same
-    breach, judged again, never locks twice. `baseline` (cooldowns): signed size a contract may keep; contracts not in
-    it: nothing. `clear_due_at`: an admin's clear is running and ends the lockout then.
+    `expires_at` None: until its condition ends or an admin clears it. `cause` names the breach, and those that came
+    while it was active (`lockouts.causes_of`): the same breach, judged again, never locks twice. `baseline`
+    (cooldowns): signed size a contract may keep; contracts not in it: nothing. `clear_due_at`: an admin's clear is
+    running and ends the lockout then.
     """
 
     id: int

@@ -44,7 +44,7 @@ from daemon.core.events import (
 from daemon.core.judging import Judge
 from daemon.core.ledger import Ledger
 from daemon.core.local_time import TradingDays
-from daemon.core.lockouts import grow, held_baseline, shrink_baseline
+from daemon.core.lockouts import causes_of, grow, held_baseline, shrink_baseline
 from daemon.core.quote_watch import QuoteWatch
 from daemon.core.rule import (
     Gauge,
@@ -141,7 +141,8 @@ class Engine:
             self.market.learn(seen.contract)
         for lockout in lockouts:
             account = self.account(lockout.account_id)
-            account.causes[lockout.rule_id, lockout.symbol, lockout.cause] = lockout.locked_at
+            for cause in causes_of(lockout):
+                account.causes[lockout.rule_id, lockout.symbol, cause] = lockout.locked_at
             self._judge.next_lockout_id = max(self._judge.next_lockout_id, lockout.id + 1)
             if lockout.cleared_at is None:
                 account.locks[lockout.id] = lockout

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from daemon.core import failures, limit_warnings
 from daemon.core.decisions import Decision, Lock, LockChanged, Lockout, Read, Unlock, Warn
-from daemon.core.lockouts import covers, grow, growth_of
+from daemon.core.lockouts import covers, grow, growth_of, joined_causes
 from daemon.core.rule import (
     WARNING_LEVELS,
     Flatten,
@@ -119,14 +119,18 @@ class Judge:
     # ---- lockouts begin and end
 
     def lock(self, account: AccountState, rule_id: str, verdict: LockVerdict, out: list[Decision]) -> None:
-        """Begin a lockout, unless this breach has locked already or a lockout of the same rule lasts as long."""
+        """Begin a lockout, unless this breach has locked already or a lockout of the same rule lasts as long.
+
+        One that an admin is about to clear does not last: what happens after his request is not what he cleared.
+        """
         now = self.view.now
         key = (rule_id, verdict.symbol, verdict.cause)
         for lockout in account.locks.values():
             if lockout.rule_id != rule_id or lockout.symbol != verdict.symbol or lockout.kind != verdict.kind:
                 continue
-            lasts = lockout.expires_at is None or (
-                verdict.expires_at is not None and lockout.expires_at >= verdict.expires_at
+            lasts = lockout.clear_due_at is None and (
+                lockout.expires_at is None
+                or (verdict.expires_at is not None and lockout.expires_at >= verdict.expires_at)
             )
             if lasts:
                 tighter = bool(lockout.baseline) and verdict.baseline is None
@@ -134,7 +138,7 @@ class Judge:
                     lockout.baseline = {}
                 if key not in account.causes:
                     account.causes[key] = now
-                    lockout.cause = verdict.cause
+                    lockout.cause = joined_causes(lockout.cause, verdict.cause)
                     tighter = True
                 if tighter:
                     out.append(LockChanged(lockout))

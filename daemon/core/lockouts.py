@@ -74,3 +74,17 @@ def grow(lockout: Lockout, growth: Growth, account: AccountState) -> bool:
     growth.counted = filled
     lockout.baseline[growth.contract_id] = base + more * growth.direction
     return True
+
+
+_BETWEEN = " | "
+_KEPT_CAUSES = 50
+
+
+def causes_of(lockout: Lockout) -> list[str]:
+    """The breaches that a lockout stands for: its own, and later ones that it outlasts."""
+    return lockout.cause.split(_BETWEEN)
+
+
+def joined_causes(known: str, cause: str) -> str:
+    """The text of a lockout's causes with one more; the latest ones are kept."""
+    return _BETWEEN.join([*known.split(_BETWEEN), cause][-_KEPT_CAUSES:])

@@ -9,7 +9,14 @@ import pytest
 
 from daemon.core.decisions import Action, Settle
 from daemon.core.engine import Engine
-from daemon.core.events import OrderRecord, OrdersSnapshot, PositionRecord, PositionsSnapshot
+from daemon.core.events import (
+    ClearRequested,
+    OrderRecord,
+    OrdersSnapshot,
+    PositionRecord,
+    PositionsSnapshot,
+    TradesSnapshot,
+)
 from daemon.core.units import SECOND_US, price_to_nanos, to_micros
 from shared.config import HolidayCalendar, RiskConfig
 from shared.models import ActionKind, OrderStatus, OrderType, Side
@@ -194,3 +201,33 @@ def test_numbers_go_on_behind_those_of_the_earlier_run() -> None:
     desk = restarted(rules(max_contracts={"limit": 1}), replace(close("RULE-001"), id=500))
     reads(desk, 3)
     assert desk.acts()[0].action.id == 501
+
+
+def test_every_breach_of_a_cleared_lockout_stays_cleared() -> None:
+    steps = [{"loss_amount": -100, "cooldown_duration": 300}]
+    config = rules(cooldown_after_loss={"loss_thresholds": steps})
+    desk = Desk(config)
+    desk.trade(MNQ, -1, "-110")
+    desk.trade(MNQ, -1, "-110")
+    lock = desk.lock_decisions()[0].lockout
+    desk.feed(ClearRequested(desk.at, lock.id, desk.at, "phone call", "admin"))
+    while desk.locks():
+        lock = next(iter(desk.engine.account(101).locks.values()))
+        desk.feed(ClearRequested(desk.at, lock.id, desk.at, "phone call", "admin"))
+    engine = Engine(config, HolidayCalendar())
+    engine.restore(desk.at, lockouts=[decision.lockout for decision in desk.lock_decisions()])
+    other = Desk(engine=engine, accounts=())
+    other.at = desk.at + SECOND_US
+    trades = tuple(desk.engine.account(101).ledger.trades.values())
+    other.feed(TradesSnapshot(other.at, 101, other.at, desk.engine.view.day_start, trades))
+    assert other.locks() == []
+
+
+def test_breach_after_the_admin_asked_for_a_clear_is_not_cleared_with_it() -> None:
+    desk = Desk(rules(daily_realized_loss={"limit": -500}))
+    desk.trade(MNQ, -1, "-600")
+    desk.feed(ClearRequested(desk.at, 1, desk.at + 900 * SECOND_US, "phone call", "admin"))
+    desk.trade(MNQ, -1, "-100")
+    desk.wait(901)
+    assert desk.locks() == ["RULE-003"]
+    assert [lock.id for lock in desk.engine.account(101).locks.values()] == [2]
