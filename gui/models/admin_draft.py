@@ -143,7 +143,7 @@ def _steps(old: Tree, new: Tree, path: Path) -> Iterator[dict[str, Any]]:
         here = (*path, key)
         if before == after:
             continue
-        if isinstance(before, dict) and isinstance(after, dict) and after:
+        if isinstance(before, dict) and isinstance(after, dict):
             yield from _steps(before, after, here)
         else:
             yield {"path": list(here), "value": after}

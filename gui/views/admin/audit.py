@@ -7,12 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtWidgets import QLineEdit
-
 from gui import wording
 from gui.models.table import Column, TableModel
 from gui.records import moment
-from gui.views.admin.page import AdminContext, AdminPage, rows_of
+from gui.views.admin.page import AdminContext, AdminPage, rows_of, search_field
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, set_text
 from gui.views.widgets.table import DataTable, TableOrEmpty
@@ -53,10 +51,7 @@ class AuditPage(AdminPage):
     def __init__(self, admin: AdminContext) -> None:
         super().__init__(admin, scrolling=False)
         self._rows: list[Row] = []
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Find")
-        self.search.setAccessibleName("Find in the audit log")
-        self.search.setClearButtonEnabled(True)
+        self.search = search_field("Find in the audit log")
         self.search.textChanged.connect(self._show)
         self.model = TableModel[Row](
             [

@@ -475,7 +475,6 @@ class FieldRow(QWidget):
         self.control = control_for(field)
         self.control.edited.connect(lambda: self.edited.emit(self.control.value()))
         self.title = label(field.label, "strong", wrap=True)
-        self.title.setBuddy(self.control)
         self.help = label(self._help(), "muted", wrap=True)
         self.error = label("", wrap=True, tone=Tone.NEGATIVE.value)
         self.error.hide()

@@ -8,11 +8,11 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit
+from PySide6.QtWidgets import QCheckBox, QComboBox
 
 from gui.models.table import Column, TableModel
 from gui.records import moment
-from gui.views.admin.page import AdminContext, AdminPage, copy_text, rows_of
+from gui.views.admin.page import AdminContext, AdminPage, copy_text, rows_of, search_field
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, set_text
 from gui.views.widgets.table import DataTable, TableOrEmpty
@@ -56,10 +56,7 @@ class LogsPage(AdminPage):
         for level in LEVELS[1:]:
             self.level.addItem(f"{level.capitalize()} and above", level)
         self.level.currentIndexChanged.connect(self.refresh_all)
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Find")
-        self.search.setAccessibleName("Find in the log")
-        self.search.setClearButtonEnabled(True)
+        self.search = search_field("Find in the log")
         self._search_timer = QTimer(self)
         self._search_timer.setSingleShot(True)
         self._search_timer.setInterval(300)

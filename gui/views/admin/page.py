@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
 from gui.admin_session import AdminError, AdminSession
 from gui.app_state import AppState
@@ -104,7 +104,13 @@ class AdminPage(Page):
 
         task = asyncio.get_event_loop().create_task(run())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def over(done: asyncio.Task[None]) -> None:
+            self._tasks.discard(done)
+            if asyncio.iscoroutine(job):
+                job.close()  # one that was cancelled before it began
+
+        task.add_done_callback(over)
         return task
 
     @property
@@ -230,6 +236,17 @@ class Notes(QWidget):
         self.words.style().unpolish(self.words)
         self.words.style().polish(self.words)
         self.setVisible(bool(lines))
+
+
+def search_field(name: str) -> QLineEdit:
+    """A field to find by, with a button that empties it."""
+    made = QLineEdit()
+    made.setPlaceholderText("Find")
+    made.setAccessibleName(name)
+    made.setClearButtonEnabled(True)
+    for button in made.findChildren(QToolButton):
+        button.setAccessibleName("Clear what is looked for")
+    return made
 
 
 def copy_text(words: str) -> None:

@@ -237,7 +237,10 @@ class SetupPage(AdminPage):
     async def _store_login(self) -> None:
         name, key = self.username.text().strip(), self.api_key.text().strip()
         rows = rows_of(await self.session.call("get_logins"))
-        known = next((row for row in rows if str(row["username"]).casefold() == name.casefold()), None)
+        known = next(
+            (row for row in rows if str(row["username"]).casefold() == name.casefold() and not row.get("leaving")),
+            None,
+        )
         if key:
             await self.session.call("set_credential", {"username": name, "api_key": key})
             self.api_key.clear()
