@@ -36,6 +36,11 @@ class CredentialStore:
         self._backend = backend
         self._timeout = timeout
 
+    @property
+    def is_the_systems(self) -> bool:
+        """Whether the system's own key store is asked."""
+        return self._backend is None
+
     def get(self, username: str) -> str:
         """The key of ``username``; it is registered for `redact`. Raises CredentialError, also if there is none."""
         key = self._call(lambda backend: backend.get_password(SERVICE, username))

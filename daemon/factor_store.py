@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from loguru import logger
 
@@ -16,6 +19,15 @@ FACTOR_NAME = "second-factor"
 """Name of the entry in the key store."""
 MARK_KEY = "second_factor_enrolled"
 """Key in `daemon_state`: one was enrolled once. A key store that has vanished since then is no way round it."""
+
+
+def surely_no_key_store() -> bool:
+    """Whether it is plain, without asking keyring (10 MB), that there is none: no session bus, nothing configured."""
+    if not sys.platform.startswith("linux"):
+        return False
+    asked = ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND", "XDG_RUNTIME_DIR")
+    configured = Path.home() / ".config" / "python_keyring"
+    return not any(os.environ.get(name) for name in asked) and not configured.exists()
 
 
 def no_key_store() -> bool:
@@ -128,6 +140,8 @@ class KeyringFactor:
             self._set_mark(True)
 
     def _read(self) -> tuple[str | None, bool]:
+        if not self._marked and self._credentials.is_the_systems and surely_no_key_store():
+            return None, True
         try:
             if not self._credentials.has(FACTOR_NAME):
                 return None, True

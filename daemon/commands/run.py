@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import os
 import sys
 
@@ -15,9 +17,13 @@ from shared.paths import find_home
 LOOPBACK_VARIABLE = "RISK_MANAGER_REQUIRE_LOOPBACK"
 """Set to 1 by tests and the demo: gateways that are not on this machine are refused."""
 
+_M_ARENA_MAX = -8
+"""From malloc.h."""
+
 
 def run(home: str | None) -> int:
     """Run until Ctrl+C, SIGTERM or the service's stop. Returns the exit code."""
+    _share_heaps()
     options = Options(
         home=find_home(home),
         require_loopback=os.environ.get(LOOPBACK_VARIABLE) == "1",
@@ -27,6 +33,13 @@ def run(home: str | None) -> int:
         return asyncio.run(serve(options))
     except KeyboardInterrupt:
         return 130
+
+
+def _share_heaps() -> None:
+    """Have glibc keep two heaps for all threads: by default each has its own, which costs 12 MB here (mallopt(3))."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 async def serve(options: Options) -> int:
