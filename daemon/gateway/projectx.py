@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import math
 import ssl
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -20,22 +21,25 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Final
 
-import httpx
-import orjson
-from project_x_py.client import ProjectX
-from project_x_py.models import ProjectXConfig
-from project_x_py.realtime import ProjectXRealtimeClient
-from pysignalr.exceptions import AuthorizationError
-from pysignalr.messages import Message
-from pysignalr.protocol.json import JSONProtocol
+# httpx imports its own command line, and with it click, rich and pygments, where they are installed: 5 MiB for nothing.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
-from daemon.clock import Clock
-from daemon.core.units import to_micros
-from daemon.credentials import redact
-from daemon.gateway.loopback import is_loopback
-from daemon.gateway.sdk_logging import configure_sdk_logging
-from daemon.gateway.supervisor import HubError, HubKind
-from daemon.gateway.wire_errors import (
+import httpx  # noqa: E402
+import orjson  # noqa: E402
+from project_x_py.client import ProjectX  # noqa: E402
+from project_x_py.models import ProjectXConfig  # noqa: E402
+from project_x_py.realtime import ProjectXRealtimeClient  # noqa: E402
+from pysignalr.exceptions import AuthorizationError  # noqa: E402
+from pysignalr.messages import Message  # noqa: E402
+from pysignalr.protocol.json import JSONProtocol  # noqa: E402
+
+from daemon.clock import Clock  # noqa: E402
+from daemon.core.units import to_micros  # noqa: E402
+from daemon.credentials import redact  # noqa: E402
+from daemon.gateway.loopback import is_loopback  # noqa: E402
+from daemon.gateway.sdk_logging import configure_sdk_logging  # noqa: E402
+from daemon.gateway.supervisor import HubError, HubKind  # noqa: E402
+from daemon.gateway.wire_errors import (  # noqa: E402
     AnswerLostError,
     NeverSentError,
     RateLimitedError,
