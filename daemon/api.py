@@ -74,8 +74,11 @@ class Host(Protocol):
     engine: Engine
     announcer: Announcer
     configuration: ConfigurationService
-    started_at: int
     version: str
+
+    @property
+    def started_at(self) -> int:
+        """Trusted time of the start, microseconds UTC."""
 
     @property
     def clock(self) -> Clock:
@@ -183,7 +186,7 @@ class Api:
             "cpu_usage_percent": cpu,
             "queue_depth": host.queue_depth(),
             "pending_config": host.configuration.pending_count,
-            "next_reset": to_iso(engine.view.day_end),
+            "next_reset": to_iso(engine.days.bounds(now)[1]),
             "timezone": engine.days.timezone,
         }
 

@@ -116,7 +116,7 @@ class Service:
         self.home = options.home
         self.version = program_version()
         self.instance = secrets.token_hex(8)
-        self.started_at = 0
+        self._began = 0
         self.clock = TrustedClock()
         self._stopping = asyncio.Event()
         self._ready = False
@@ -239,7 +239,7 @@ class Service:
         self.clock = TrustedClock(
             wall=self.options.wall_clock, high_water=high_water, confirm_seconds=self.options.confirm_clock_seconds
         )
-        self.started_at = self.clock.now()
+        self._began = self.clock.monotonic()
         # Without a persisted time there is only the machine's clock, which may say anything: until the gateway has told
         # the time, no time passes for the rules.
         self._timed = high_water is not None
@@ -436,6 +436,11 @@ class Service:
             return
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self.request_stop, f"signal {signal.Signals(number).name}")
+
+    @property
+    def started_at(self) -> int:
+        """When this daemon was started, trusted time; it moves when what is trusted turns out to have been wrong."""
+        return self.clock.now() - (self.clock.monotonic() - self._began)
 
     def status(self) -> str:
         """starting, healthy, degraded or stopping; healthy means every account is monitored and reconciled."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from daemon.simulator import Simulator, effects
+from tests.gateway.world import FAST
 from tests.scenarios.world import World, eventually, running
 
 DAY_US = 86_400 * 1_000_000
@@ -26,6 +29,7 @@ async def test_new_home_judges_by_the_brokers_day_whatever_the_machines_clock_sa
         assert status["clock_suspect"] is True
         assert status["clock_offset_seconds"] == pytest.approx(days_off * 86_400, abs=3)
         assert status["next_reset"] == "2026-12-02T22:00:00.000000Z"
+        assert 0 <= status["uptime"] < 60
         assert [path.name for path in here.home.journal.iterdir()] in ([], ["2026-12-02.jsonl.gz"])
 
 
@@ -43,3 +47,21 @@ async def test_lockout_outlives_a_restart_before_the_brokers_time_was_ever_kept(
         assert here.locks() == {"RULE-003": "hard"}
         await eventually(lambda: here.service.status() == "healthy")
         assert here.locks() == {"RULE-003": "hard"}
+
+
+async def test_before_the_first_contact_the_machines_clock_is_shown_and_not_judged_by(tmp_path: Path) -> None:
+    made = World(tmp_path, LOSS, timings=replace(FAST, start=0.3), wall_clock=lambda: made.sim.clock.now() + DAY_US)
+
+    def unreachable(sim: Simulator) -> None:
+        sim.inject_trade(101, "MNQ", -500)
+        sim.faults.add(effects.Reset(), path="*")
+
+    async with running(made, healthy=False, prepare=unreachable) as here:
+        status = await here.call("get_status")
+        assert status["status"] == "degraded" and status["clock_suspect"] is True
+        assert status["next_reset"] == "2026-12-03T22:00:00.000000Z"
+        assert list(here.home.journal.iterdir()) == []
+        here.sim.faults.clear()
+        await here.locked("RULE-003")
+        assert (await here.call("get_status"))["next_reset"] == "2026-12-02T22:00:00.000000Z"
+        assert here.service.engine.account(101).locks
