@@ -21,7 +21,10 @@ from shared.models import ActionKind, ActionResult
 
 @dataclass(slots=True)
 class Demand:
-    """What one key must come to. `keep`: contracts that may stay; `stop_price`: of a stop to be moved."""
+    """What one key must come to. `keep`: contracts that may stay; `stop_price`: of a stop to be moved.
+
+    `latched`: it must be known by this rule, whatever else demands it too.
+    """
 
     kind: ActionKind
     rule_id: str
@@ -29,12 +32,18 @@ class Demand:
     contract_id: str
     keep: int = 0
     stop_price: int | None = None
+    latched: bool = False
 
 
 def demands(account: AccountState, market: Market, rules: Iterable[RuleState], now: int) -> dict[str | int, Demand]:
     """Everything that must be done for an account now."""
     found: dict[str | int, Demand] = {}
     closing = closing_now(account) if account.locks else None
+    # Before the lockouts: a latch outlives them, and must be the one that is named, also to a later run (`leftovers`).
+    for contract_id, latch in account.latches.items():
+        _hold_down(found, account, contract_id, 0, latch.rule_id, latch.reason)
+        if contract_id in found:
+            found[contract_id].latched = True
     for lockout in account.locks.values():
         for position in account.positions.values():
             if covers(lockout, position.contract_id, market):
@@ -50,8 +59,6 @@ def demands(account: AccountState, market: Market, rules: Iterable[RuleState], n
                 found[order.order_id] = Demand(
                     ActionKind.CANCEL_ORDER, lockout.rule_id, lockout.reason, order.contract_id
                 )
-    for contract_id, latch in account.latches.items():
-        _hold_down(found, account, contract_id, 0, latch.rule_id, latch.reason)
     for order_id, latch in account.order_latches.items():
         latched = account.orders.get(order_id)
         if latched is not None and order_id not in found:
@@ -177,6 +184,8 @@ def counted(sizes: Iterable[int], count_type: str) -> tuple[int, int]:
 
 
 def _same(action: Action, demand: Demand) -> bool:
+    if demand.latched and action.rule_id != demand.rule_id:
+        return False
     return action.kind == demand.kind and action.target == demand.keep and action.stop_price == demand.stop_price
 
 

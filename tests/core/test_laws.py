@@ -170,6 +170,10 @@ class Trading(RuleBasedStateMachine):
             assert lock.cleared_at is None or lock.cleared_by is not None
 
     @rule()
+    def daemon_could_be_killed(self) -> None:
+        self.world.check_restart()
+
+    @rule()
     def user_hub_is_down(self) -> None:
         self.world.disconnect()
 

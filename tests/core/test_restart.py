@@ -11,6 +11,7 @@ from daemon.core.decisions import Action, Settle
 from daemon.core.engine import Engine
 from daemon.core.events import (
     ClearRequested,
+    LockRequested,
     OrderRecord,
     OrdersSnapshot,
     PositionRecord,
@@ -231,3 +232,20 @@ def test_breach_after_the_admin_asked_for_a_clear_is_not_cleared_with_it() -> No
     desk.wait(901)
     assert desk.locks() == ["RULE-003"]
     assert [lock.id for lock in desk.engine.account(101).locks.values()] == [2]
+
+
+def test_close_that_outlives_a_lockout_is_known_by_its_own_rule() -> None:
+    config = rules(daily_unrealized_loss={"limit": -300})
+    desk = Desk(config)
+    desk.feed(LockRequested(desk.at, 101, desk.at + 60 * SECOND_US, "", "trader"))
+    desk.position(MNQ, 2, 21000)
+    assert [act.action.rule_id for act in desk.acts()] == ["MANUAL"]
+    desk.quote(MNQ, 20925, "20925.25")
+    assert [act.action.rule_id for act in desk.acts()] == ["MANUAL", "RULE-004"]
+    assert [settle.result for settle in desk.settled()] == ["superseded"]
+    desk.wait(61)
+    assert desk.locks() == []
+    assert desk.wanted() == {MNQ: 0}
+    assert len(desk.acts()) == 2
+    desk.position(MNQ, 0)
+    assert desk.settled()[-1].result == "confirmed"

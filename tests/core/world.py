@@ -95,6 +95,7 @@ class World:
         self.price = {contract.contract_id: price_to_nanos(20_000) for contract in CONTRACTS}
         self.clears: dict[int, int] = {}
         self.restarts = 0
+        self.changed = False
         self.sound = True
         self._ids = 0
         self._greet()
@@ -276,7 +277,7 @@ class World:
 
     def configure(self, config: RiskConfig) -> None:
         """Another configuration takes effect."""
-        self.config = config
+        self.config, self.changed = config, True
         self.feed(ConfigChanged(self.now, config, self.calendar))
 
     def disconnect(self) -> None:
@@ -297,21 +298,50 @@ class World:
         self.now += away * SECOND_US + 1000
         self.mail.clear()
         self.late.clear()
-        self.engine = Engine(
+        self.engine = self._from_disk()
+        self.log.clear()
+        self._greet()
+
+    def _from_disk(self) -> Engine:
+        engine = Engine(
             self.config,
             self.calendar,
             next_lockout_id=max(self.disk.locks, default=0) + 1,
-            next_action_id=10_000 * self.restarts,
+            next_action_id=10_000 * (self.restarts + 1),
         )
-        self.engine.restore(
+        engine.restore(
             self.now,
             lockouts=[copy.deepcopy(self.disk.locks[key]) for key in sorted(self.disk.locks)],
             memories=copy.deepcopy(self.disk.memory),
             actions=[copy.deepcopy(self.disk.actions[key]) for key in sorted(self.disk.actions)],
             contracts=[ContractSeen(self.now, contract) for contract in CONTRACTS],
         )
-        self.log.clear()
-        self._greet()
+        return engine
+
+    def check_restart(self) -> None:
+        """A daemon started now asks for just what the running one asks for, once both have read the same."""
+        self.deliver()
+        for account in self.account_ids:
+            self.reconcile(account)
+        self.wait(3)
+        running, started = copy.deepcopy(self.engine), self._from_disk()
+        self.now += 1000
+        events: list[Event] = []
+        for contract, price in self.price.items():
+            events.append(Quote(self.now, contract, price, price + TICK[contract], price))
+        for account in self.account_ids:
+            events += [self.account_event(account), *self.snapshots(account)]
+        events.append(Tick(self.now + SECOND_US))
+        for event in events:
+            running.handle(event)
+            started.handle(event)
+        for account in self.account_ids:
+            # A close_all that a changed configuration no longer knows cannot be told from a reduction to nothing.
+            latches = running.account(account).latches
+            unknown = {key for key, latch in latches.items() if latch.rule_id in ("RULE-001", "RULE-002")}
+            if unknown and self.changed:
+                continue
+            assert _demands(started, account) == _demands(running, account)
 
     def enforce(self, account: int) -> None:
         """Do what is asked, after a read: no more than asked, and never through flat (law 4)."""
@@ -418,3 +448,11 @@ class World:
                     assert abs(held.size) <= abs(allowed), f"{contract} {held.size} held under {lockout}"
             if lockout.kind in WHOLE_ACCOUNT:
                 assert not self.orders[account], f"orders work under {lockout}"
+
+
+def _demands(engine: Engine, account: int) -> tuple[object, object]:
+    """Active lockouts, and what must go down to what; moves of stops begin anew with the best price."""
+    state = engine.account(account)
+    locks = {(lock.rule_id, lock.symbol, lock.expires_at, repr(lock.baseline)) for lock in state.locks.values()}
+    wanted = {key: action.target for key, action in state.obligations.items() if action.kind != ActionKind.MODIFY_ORDER}
+    return locks, wanted
