@@ -48,10 +48,10 @@ RULES: dict[str, Any] = {
 class MemoryKeyring(keyring.backend.KeyringBackend):
     """A key store that ends with the test. `locked` makes every call fail."""
 
-    priority = 1.0  # type: ignore[assignment]
+    priority = 1.0
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kept: dict[tuple[str, str], str] = {}
         self.locked = False
 

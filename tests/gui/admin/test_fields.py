@@ -33,7 +33,7 @@ def test_fields_when_the_rule_is_new_carry_label_help_unit_and_bounds(look: QApp
     assert enabled.kind is FieldKind.FLAG
     assert (limit.label, limit.kind, limit.unit, limit.required) == ("Limit", FieldKind.MONEY, "dollars", True)
     assert limit.high == Decimal("-0.01")
-    assert (times.low, times.high, times.default) == (1, 9, 3)
+    assert (times.low, times.high, times.default) == (Decimal(1), Decimal(9), 3)
     form = Form([limit, times])
     heard: list[Any] = []
     form.edited.connect(lambda key, value: heard.append((key, value)))
