@@ -131,6 +131,7 @@ class Service:
         self._started: list[tuple[str, float, Callable[[], Awaitable[object]]]] = []
         self._timed = False
         self._journal_day = ""
+        self._memory_high = False
         self._loop = asyncio.get_running_loop()
         self.endpoint: dict[str, object] | None = None
         self.system_log = EventLog()
@@ -571,8 +572,18 @@ class Service:
         self.view.publish("status", row)
         if self.announcer.outlet is not None and self.announcer.outlet.wanted("status"):
             self.announcer.outlet.publish("status", None, row)
-        if row["memory_usage_mb"] > MEMORY_LIMIT_MB:
-            self.alert(f"Memory is at {row['memory_usage_mb']} MB, above {MEMORY_LIMIT_MB} MB.")
+        self._watch_memory(row["memory_usage_mb"])
+
+    def _watch_memory(self, megabytes: float) -> None:
+        """Above the limit: drop what can be done without, and alert once, until it was clearly below it again."""
+        if megabytes <= MEMORY_LIMIT_MB:
+            self._memory_high = self._memory_high and megabytes > 0.9 * MEMORY_LIMIT_MB
+            return
+        self.announcer.trim()
+        gc.collect()
+        if not self._memory_high:
+            self._memory_high = True
+            self.alert(f"Memory is at {megabytes} MB, above {MEMORY_LIMIT_MB} MB; caches are emptied.")
 
     # ---- stop
 
