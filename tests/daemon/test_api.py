@@ -1,0 +1,128 @@
+"""The methods of the socket, asked of a whole daemon: what they show is what the broker says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.models import RULE_NAMES
+from shared.protocol import ErrorCode, RpcError
+from tests.scenarios.world import World, eventually, world
+
+RISK = {"rules": {"daily_realized_loss": {"limit": -500}, "symbol_blocks": {"blocked_symbols": ["RTY"]}}}
+
+
+async def traded(here: World) -> None:
+    """One MNQ held with a stop, one round trip behind: a tick of spread lost."""
+    here.trader().buy("MNQ", 1)
+    here.trader().sell("MNQ", 1)
+    here.trader().buy("MNQ", 2)
+    here.trader().sell("MNQ", 2, kind="stop", stop=here.sim.quote("MNQ")[0] - 50, tag="mine")
+    await eventually(lambda: here.service.engine.account(101).ledger.count == 3, "three trades")
+    await eventually(lambda: here.service.engine.account(101).orders, "the stop")
+    await here.quoted("MNQ")
+
+
+async def test_reads_show_what_the_broker_says(tmp_path: Path) -> None:
+    async with world(tmp_path, RISK) as here:
+        await traded(here)
+        (holding,) = here.sim.positions(101)
+        (position,) = await here.call("get_positions", account_id=101)
+        assert (position["contract_id"], position["size"], position["type"]) == (here.sim.contract("MNQ").id, 2, 1)
+        assert float(position["average_price"]) == holding.payload()["averagePrice"]
+        assert (position["symbol"], position["unrealized"]) == ("MNQ", "-1.00")
+        (order,) = await here.call("get_orders", account_id=101)
+        assert order["id"] in here.working() and order["custom_tag"] == "mine" and order["size"] == 2
+        pnl = await here.call("get_pnl", account_id=101)
+        assert (pnl["realized"], pnl["unrealized"], pnl["total"]) == ("-0.50", "-1.00", "-1.50")
+        assert pnl["trade_count"] == 3
+        trades = await here.call("get_trades", account_id=101)
+        assert [trade["id"] for trade in trades] == [trade.id for trade in reversed(here.sim.trades(101))]
+        assert [trade["pnl"] for trade in trades] == [None, "-0.50", None]
+        curve = await here.call("get_pnl_curve", account_id=101)
+        assert curve == sorted(curve) and "-0.50" in {point[1] for point in curve}
+        sessions = await here.call("get_sessions", account_id=101)
+        assert sessions["first_trade"] < sessions["last_trade"] and sessions["clock_in"] <= sessions["clock_out"]
+        (account,) = await here.call("get_accounts")
+        assert (account["account_id"], account["can_trade"], account["monitored"], account["positions"]) == (
+            101,
+            True,
+            True,
+            1,
+        )
+
+
+async def test_rules_are_all_listed_with_their_share_of_the_limit(tmp_path: Path) -> None:
+    async with world(tmp_path, RISK) as here:
+        here.sim.inject_trade(101, "NQ", -375)
+        await eventually(lambda: here.service.engine.account(101).ledger.count == 1)
+        rows = {row["rule_id"]: row for row in await here.call("get_rules", account_id=101)}
+        assert list(rows) == [name.rule_id for name in RULE_NAMES]
+        loss = rows["RULE-003"]
+        assert (loss["enabled"], loss["value"], loss["limit"], loss["share"]) == (True, "-375.00", "-500.00", 0.75)
+        assert rows["RULE-001"]["enabled"] is False and rows["RULE-011"]["enabled"] is True
+
+
+async def test_snapshot_of_a_subscription_holds_every_topic_that_was_asked_for(tmp_path: Path) -> None:
+    async with world(tmp_path, RISK) as here:
+        await traded(here)
+        heard: list[Any] = []
+        topics = ["status", "accounts", "pnl", "positions", "orders", "trades", "lockouts", "rules", "config"]
+        await here.client.subscribe(topics, heard.append)
+        snapshot = heard[0].data
+        assert set(snapshot) == set(topics)
+        assert [row["size"] for row in snapshot["positions"]["101"]] == [2]
+        assert len(snapshot["trades"]["101"]) == 3 and len(snapshot["orders"]["101"]) == 1
+
+
+WRONG: list[tuple[str, dict[str, Any], ErrorCode]] = [
+    ("get_positions", {"account_id": 999}, ErrorCode.UNKNOWN_ACCOUNT),
+    ("get_lockouts", {"account_id": 999}, ErrorCode.UNKNOWN_ACCOUNT),
+    ("get_pnl", {}, ErrorCode.INVALID_PARAMS),
+    ("get_pnl", {"account_id": "101"}, ErrorCode.INVALID_PARAMS),
+    ("get_enforcement_log", {"limit": 0}, ErrorCode.INVALID_PARAMS),
+    ("lock_account", {"account_id": 101, "reason": "x"}, ErrorCode.INVALID_PARAMS),
+    ("lock_account", {"account_id": 101, "until": "2020-01-01T00:00:00Z", "reason": "x"}, ErrorCode.INVALID_PARAMS),
+    ("lock_account", {"account_id": 101, "until": "2036-01-01T00:00:00Z", "reason": "x"}, ErrorCode.INVALID_PARAMS),
+    ("unlock_account", {"account_id": 101}, ErrorCode.METHOD_NOT_FOUND),
+    ("stop_daemon", {}, ErrorCode.NOT_AUTHORIZED),
+]
+
+
+async def test_wrong_calls_are_refused_with_their_code_and_change_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path, RISK) as here:
+        for method, params, code in WRONG:
+            with pytest.raises(RpcError) as refused:
+                await here.client.call(method, params)
+            assert refused.value.code == code, method
+        assert here.locks() == {} and 999 not in here.service.engine.accounts
+
+
+async def test_lock_until_a_time_lasts_until_then(tmp_path: Path) -> None:
+    async with world(tmp_path, RISK) as here:
+        rows = await here.call("lock_account", account_id=101, until="2026-12-02T16:00:00Z", reason="lunch")
+        assert [row["expires_at"] for row in rows] == ["2026-12-02T16:00:00.000000Z"]
+        assert "lunch" in rows[0]["reason"] and rows[0]["kind"] == "manual"
+        history = await here.call("get_lockout_history", account_id=101)
+        assert [row["id"] for row in history] == [rows[0]["id"]]
+
+
+async def test_admin_methods_answer_and_are_audited(tmp_path: Path) -> None:
+    async with world(tmp_path, RISK) as here:
+        admin = await here.admin()
+        shown: Any = await admin.call("get_config")
+        assert shown["active"]["risk_config.yaml"]["rules"]["daily_realized_loss"]["limit"] == "-500"
+        assert "key-of-trader1" not in str(shown)
+        backup: Any = await admin.call("backup_now")
+        assert (here.home.backups / backup["file"]).exists()
+        steps: Any = await admin.call("test_connection", {"username": "trader1"}, timeout=30)
+        assert len(steps) >= 3 and all(step["ok"] for step in steps), steps
+        log: Any = await admin.call("get_audit_log", {"limit": 50})
+        assert log["intact"] is True
+        assert {"backup_now", "test_connection"} <= {row["action"] for row in log["rows"]}
+        assert "key-of-trader1" not in str(log)
+        assert await admin.call("stop_daemon", {"reason": "test"}) == {"stopping": True}
+        await admin.close()
+        assert here.service.status() == "stopping"
