@@ -377,6 +377,8 @@ class Api:
 
     def _audited(self, name: str, handler: Handler) -> Handler:
         async def run(params: Any, context: CallContext) -> object:
+            if getattr(params, "dry_run", False):
+                return await handler(params, context)  # changes nothing, and is asked at every key press
             shown = params.model_dump(mode="json")
             try:
                 result = await handler(params, context)
