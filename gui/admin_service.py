@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,19 +29,21 @@ def can_control() -> bool:
 
 async def run_service(command: Sequence[str], *, seconds: float = SECONDS) -> tuple[int, str]:
     """Run it; exit code and what it said. Cancelling ends it. Raises OSError when it can't be started."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+    # Waited for in a thread: Qt's event loop has no child processes of its own on Windows.
+    process = await asyncio.to_thread(
+        subprocess.Popen,
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
     try:
-        async with asyncio.timeout(seconds):
-            out, _ = await process.communicate()
-    except TimeoutError:
+        out, _ = await asyncio.to_thread(process.communicate, timeout=seconds)
+    except subprocess.TimeoutExpired:
         return 1, f"It took longer than {seconds:g} s and was ended; look at the state of the service."
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
+        if process.poll() is None:
+            with contextlib.suppress(OSError):
                 process.kill()
-    return process.returncode or 0, out.decode("utf-8", "replace").strip()
+    return process.returncode, out.decode("utf-8", "replace").strip()

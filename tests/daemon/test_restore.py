@@ -157,5 +157,7 @@ async def test_restore_when_the_configuration_loosens_waits_for_the_reset(tmp_pa
         }
         answer = await here.call("restore_backup", file=older)
         assert len(answer["pending"]) == 2
+        actions = [row["action"] for row in (await here.call("get_audit_log"))["rows"]]
+        assert actions[:3] == ["restore_backup", "set_config", "backup_now"], "a dry run is no action"
         rules = here.world.service.configuration.active.risk.rules
         assert rules.daily_realized_loss is not None and rules.daily_realized_loss.limit == -300
