@@ -98,10 +98,12 @@ async def draw(folder: Path, scale: str, look: str) -> None:
             await here.go("setup")
             window.setup._show(3)
             snap("setup-preset")
-            window.resize(QSize(900, 600))
-            for page in window.admin_pages:
-                await here.go(page.key)
-                snap(f"small-{page.key}")
+            if scale == "1":
+                # The smallest window; a scale changes nothing in what fits.
+                window.resize(QSize(900, 600))
+                for page in window.admin_pages:
+                    await here.go(page.key)
+                    snap(f"small-{page.key}")
             here.session.lock()
             snap("locked")
 

@@ -23,6 +23,6 @@ def test_pages_when_drawn_cut_no_text_off(scale: str, look: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [line.split("\t") for line in done.stdout.splitlines() if line.startswith("admin-")]
-    assert len(lines) >= 35
+    assert len(lines) >= 26
     assert [line for line in lines if line[1]] == []
     assert all((FOLDER / file).stat().st_size > 3000 for file, _ in lines)
