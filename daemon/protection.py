@@ -101,6 +101,11 @@ type NextReset = Callable[[ResetConfig, int], int]
 """``next_reset(reset, after)``: the first reset later than ``after``; both microseconds since the epoch."""
 
 
+def protects(configuration: Configuration) -> bool:
+    """Whether any login is enabled. Where nothing is protected yet, nothing can be loosened."""
+    return any(login.enabled for login in configuration.accounts.logins)
+
+
 class ConfigState:
     """The active and the wished configuration; see the module's text. Not thread-safe."""
 
@@ -199,7 +204,7 @@ class ConfigState:
         for part in parts:
             wished = wished.with_part(part)
         active = self._active
-        if self._active.risk.policy.loosen == "immediately":
+        if self._active.risk.policy.loosen == "immediately" or not protects(self._active):
             active = wished
         else:
             active = Configuration(
@@ -232,6 +237,11 @@ class ConfigState:
             no_reset_before = self._effective_at + SHORTEST_DAY_US
         self._save(self._wished, self._wished, None, no_reset_before)
         return applied
+
+    def time_known(self, at: int) -> None:
+        """The time has only now become known: what waits, by whatever clock, waits for the first reset after `at`."""
+        if self._effective_at is not None:
+            self._save(self._active, self._wished, self._reset_after(at), self._no_reset_before)
 
     def cancel(self, change_id: str, at: int) -> Cancelled:
         """Take a pending change back. The caller writes the patches to the files, or it would come up again.

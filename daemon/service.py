@@ -253,7 +253,7 @@ class Service:
             except OSError as error:
                 raise StartError(f"The templates could not be written ({error}).") from error
         try:
-            configuration = ConfigurationService(self.home, self.clock.now, self._configuration_changed, self.alert)
+            configuration = ConfigurationService(self.home, self._known_time, self._configuration_changed, self.alert)
         except ConfigErrors as errors:
             raise StartError(str(errors), exit_code=2) from errors
         except OSError as error:
@@ -394,6 +394,9 @@ class Service:
             self._parent = ParentWatch(self._host_ended)
             self._parent.start()
 
+    def _ctrl_c(self) -> None:
+        self._loop.call_soon_threadsafe(self.request_stop, "Ctrl+C or service stop")
+
     def _host_ended(self) -> None:
         self._loop.call_soon_threadsafe(self.request_stop, "the service host has ended")
 
@@ -431,9 +434,10 @@ class Service:
     def handle_signals(self) -> None:
         """Stop at Ctrl+C and SIGTERM. On Windows SIGINT alone: a SIGBREAK handler ends a service at every log-off."""
         if os.name == "nt":
-            signal.signal(
-                signal.SIGINT, lambda *_: self._loop.call_soon_threadsafe(self.request_stop, "Ctrl+C or service stop")
-            )
+            # Not signal.signal: a library of the SDK puts a handler of its own over Python's.
+            from daemon.windows.console_stop import on_ctrl_c
+
+            on_ctrl_c(self._ctrl_c)
             return
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self.request_stop, f"signal {signal.Signals(number).name}")
@@ -478,6 +482,10 @@ class Service:
             return
         self._timed = True
         self.engine.restore(self.clock.now())
+        try:
+            self.configuration.time_known()
+        except OSError as error:
+            self.alert(f"The configuration could not be stored in {self.home.data} ({error.strerror}).")
         self._begin_journal(self.saved)
 
     def _go_on_untold(self) -> None:
@@ -486,6 +494,10 @@ class Service:
             self.alert("The gateway does not tell the time; lockouts go by this PC's clock until it does.")
         self._timed = True
         self.engine.restore(self.clock.now())
+        try:
+            self.configuration.time_known()
+        except OSError as error:
+            self.alert(f"The configuration could not be stored in {self.home.data} ({error.strerror}).")
         self._begin_journal(self.saved)
         for account_id in list(self.engine.accounts):
             self._in_background(self._read_anew(account_id), f"read {account_id} anew")
@@ -495,6 +507,10 @@ class Service:
             await self.gateways.reconcile(account_id)
         except GatewayError as error:
             logger.warning("Account {} could not be read: {}", account_id, error)
+
+    def _known_time(self) -> int:
+        """Trusted time, or 0 as long as there is only the machine's clock: by it, no waiting change may take effect."""
+        return self.clock.now() if self._timed else 0
 
     def happened(self, event: Event) -> None:
         """See `daemon.dispatcher.Listener`."""

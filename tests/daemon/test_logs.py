@@ -30,7 +30,9 @@ def written(tmp_path: Path) -> Iterator[Logs]:
     """Logs in tmp_path/logs and tmp_path/public; the standard logging is put back afterwards."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
-    made = logs.setup(tmp_path / "logs", public=tmp_path / "public", redact=lambda text: redact(text.replace("hunter2", "***")))
+    made = logs.setup(
+        tmp_path / "logs", public=tmp_path / "public", redact=lambda text: redact(text.replace("hunter2", "***"))
+    )
     yield made
     made.close()
     root.handlers[:], _ = before

@@ -24,6 +24,7 @@ from daemon.protection import (
     UnknownChange,
     load_files,
     open_configuration,
+    protects,
 )
 from shared.config import AccountsConfig, HolidayCalendar, ResetConfig, RiskConfig
 from shared.config_changes import diff
@@ -156,6 +157,16 @@ def test_propose_when_policy_is_immediately_applies_everything() -> None:
     state = started(loaded=files(risk(("loosen: next_reset", "loosen: immediately"))))
     state.propose([risk(("loosen: next_reset", "loosen: immediately"), ("limit: -500", "limit: -600"))], at("10:00"))
     assert limit(state) == -600
+
+
+def test_propose_when_nothing_is_protected_yet_applies_everything() -> None:
+    state = started(loaded=files(accounts=load_accounts("logins: []")))
+    state.propose([load_accounts("gateway: {api_url: http://127.0.0.1:1/api}\nlogins: [{username: a}]")], at("10:00"))
+    assert state.pending == []
+    assert state.active.accounts.gateway.api_url == "http://127.0.0.1:1/api"
+    state.propose([load_accounts("gateway: {api_url: http://127.0.0.1:2/api}\nlogins: [{username: a}]")], at("10:01"))
+    assert state.active.accounts.gateway.api_url == "http://127.0.0.1:1/api"
+    assert len(state.pending) == 1
 
 
 def test_propose_when_policy_itself_loosens_waits_before_it_counts() -> None:
@@ -480,7 +491,8 @@ def test_state_when_anything_happens_before_the_reset_never_loosens_and_after_it
             except CancelRefused:
                 continue
             assert chosen.id not in {waiting.id for waiting in state.pending}
-        assert loosened(before, state.active) == []
+        if protects(before):
+            assert loosened(before, state.active) == []
     state.advance(now + 49 * HOUR)
     assert state.active == state.wished
     assert state.pending == []
