@@ -106,6 +106,10 @@ class ConfigurationService:
         """When what waits takes effect."""
         return self._state.effective_at
 
+    def time_known(self) -> None:
+        """`now` tells the broker's time from here on, and did not before."""
+        self._state.time_known(self._now())
+
     def advance(self) -> None:
         """Put into force what has waited long enough."""
         applied = self._state.advance(self._now())

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.simulator import Simulator, effects
 from tests.gateway.world import FAST
-from tests.scenarios.world import World, eventually, running
+from tests.scenarios.world import World, eventually, running, write_risk
 
 DAY_US = 86_400 * 1_000_000
 LOSS = {"rules": {"daily_realized_loss": {"limit": -500}}}
@@ -65,3 +65,32 @@ async def test_before_the_first_contact_the_machines_clock_is_shown_and_not_judg
         await here.locked("RULE-003")
         assert (await here.call("get_status"))["next_reset"] == "2026-12-02T22:00:00.000000Z"
         assert here.service.engine.account(101).locks
+
+
+async def test_waiting_change_is_not_let_in_by_a_wrong_clock_and_a_lost_database(tmp_path: Path) -> None:
+    made = World(tmp_path, LOSS, wall_clock=lambda: made.sim.clock.now() + ahead)
+    ahead = 0
+    async with running(made) as here:
+        admin = await here.admin()
+        await admin.call("set_config", {"patch": {"rules": {"daily_realized_loss": {"limit": -9000}}}})
+        await admin.close()
+        await here.stop()
+        for path in (here.home.database, here.home.data / "state.db-wal", here.home.data / "state.db-shm"):
+            path.unlink(missing_ok=True)
+        ahead = 3 * DAY_US
+        await here.start()
+        (pending,) = here.service.configuration.pending_rows()
+        assert pending["effective_at"] == "2026-12-02T22:00:00.000000Z"
+        here.sim.inject_trade(101, "MNQ", -500)
+        await here.locked("RULE-003")
+        # What is edited while the daemon is off and knows no time waits as well.
+        await here.stop()
+        for path in (here.home.database, here.home.data / "state.db-wal", here.home.data / "state.db-shm"):
+            path.unlink(missing_ok=True)
+        write_risk(here.home, {"rules": {}})
+        await here.start()
+        assert here.service.engine.config.rules.daily_realized_loss is not None
+        assert {row["effective_at"] for row in here.service.configuration.pending_rows()} == {
+            "2026-12-02T22:00:00.000000Z"
+        }
+        await here.locked("RULE-003")
