@@ -86,12 +86,10 @@ class Bands:
             else:
                 del self._of[contract_id], self._tightest[contract_id]
         for contract_id, band in bands.items():
-            of = self._of.get(contract_id)
-            if of is None:
-                of = self._of[contract_id] = {}
-            elif of.get(account_id) == band:
+            holders = self._of.setdefault(contract_id, {})
+            if holders.get(account_id) == band:
                 continue
-            of[account_id] = band
+            holders[account_id] = band
             self._tighten(contract_id)
         self._held[account_id] = set(bands)
 
