@@ -480,6 +480,9 @@ class Service:
         if not self.clock.anchored:
             event.at = 0
             return
+        self._begin_time()
+
+    def _begin_time(self) -> None:
         self._timed = True
         self.engine.restore(self.clock.now())
         try:
@@ -492,13 +495,7 @@ class Service:
         """The gateway answers but never tells the time: protecting by the machine's clock is better than not at all."""
         if not self.clock.anchored:
             self.alert("The gateway does not tell the time; lockouts go by this PC's clock until it does.")
-        self._timed = True
-        self.engine.restore(self.clock.now())
-        try:
-            self.configuration.time_known()
-        except OSError as error:
-            self.alert(f"The configuration could not be stored in {self.home.data} ({error.strerror}).")
-        self._begin_journal(self.saved)
+        self._begin_time()
         for account_id in list(self.engine.accounts):
             self._in_background(self._read_anew(account_id), f"read {account_id} anew")
 
