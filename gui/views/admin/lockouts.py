@@ -26,7 +26,7 @@ class LockoutsPage(AdminPage):
     key = "lockouts"
     title = "Lockouts"
     icon_name = "lock"
-    topics = frozenset({"lockouts", "accounts", "link"})
+    topics = frozenset({"lockouts", "link"})
     count_changed = Signal(int)
 
     def __init__(self, admin: AdminContext) -> None:

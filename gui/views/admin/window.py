@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Signal
 from PySide6.QtGui import QCloseEvent, QHideEvent, QShowEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 from gui.admin_session import AdminSession, SessionState
 from gui.app_state import Change, Link
@@ -160,6 +160,11 @@ class AdminWindow(NavWindow):
         if session.state is SessionState.CONNECTING:
             words += " The window goes on as soon as the daemon answers. If it does not run, start the service."
         self.why.say(icon_name, heading, words)
+        if session.state is SessionState.IDLE:
+            # A question left open would go on showing what it asks, and what was typed.
+            for dialog in self.findChildren(QDialog):
+                if dialog.isVisible():
+                    dialog.reject()
         for page in self.admin_pages:
             page.hush()
 

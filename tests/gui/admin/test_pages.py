@@ -360,7 +360,13 @@ async def test_window_when_locked_idle_or_without_the_daemon_shows_nothing_to_us
             and not (widget.objectName().startswith(("qt_", "Scroll")))
         ]
         assert names_missing == []
+        service.restart.click()
+        await here.dialog(Ask)
         window.lock_button.click()
+        await here.until(
+            lambda: not any(isinstance(top, Ask) and top.isVisible() for top in QApplication.topLevelWidgets()),
+            "an open question is closed",
+        )
         await here.until(lambda: not here.client.rpc.in_admin_session, "logged out")
         assert here.session.state is SessionState.IDLE
         assert window.curtain.isVisible() and not window.stack.isVisible() and not window.sidebar.isEnabled()
