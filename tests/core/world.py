@@ -324,6 +324,7 @@ class World:
         for account in self.account_ids:
             self.reconcile(account)
         self.wait(3)
+        self.sound = False
         running, started = copy.deepcopy(self.engine), self._from_disk()
         self.now += 1000
         events: list[Event] = []
@@ -342,6 +343,7 @@ class World:
             if unknown and self.changed:
                 continue
             assert _demands(started, account) == _demands(running, account)
+        self.sound = True
 
     def enforce(self, account: int) -> None:
         """Do what is asked, after a read: no more than asked, and never through flat (law 4)."""
