@@ -55,6 +55,6 @@ class Timetable:
                 failures.report(account, state, error, view.now, out)
                 at = view.now + SECOND_US
             if at is not None:
-                due = min(due, max(at, view.now + RETRY_US))
+                due = min(due, at if at > view.now else view.now + RETRY_US)
         self._of[account.account_id] = due
         self.due = min(self.due, due) if self.due else min(self._of.values())
