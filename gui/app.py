@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
 from importlib import import_module
@@ -15,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 from gui import autostart, elevation
 from gui.app_state import AppState
 from gui.commands import LateClient
+from gui.event_loop import EndSignals, run_program
 from gui.settings import Settings
 from gui.single_instance import SingleInstance, server_name
 from gui.views import icons
@@ -23,7 +23,7 @@ from gui.views.theme import ThemeChoice, theme
 from gui.views.trader.lock_dialog import LockChoice
 from gui.views.trader.window import TraderWindow
 from gui.views.tray import Tray
-from shared.paths import Home
+from shared.paths import Home, find_home
 
 OFFER_AUTOSTART_MS = 4_000
 
@@ -78,7 +78,7 @@ class TrayApp(QObject):
         if not minimized or not with_tray:
             self.window.show()
         self.client.start()
-        if with_tray and not self.settings.autostart_offered:
+        if with_tray and self._may_offer_autostart():
             QTimer.singleShot(OFFER_AUTOSTART_MS, self._offer_autostart)
 
     async def close(self) -> None:
@@ -119,8 +119,13 @@ class TrayApp(QObject):
         if outcome is not elevation.Outcome.STARTED:
             self._say("Admin window", words)
 
+    def _may_offer_autostart(self) -> bool:
+        # The entry starts the program with the usual home folder: a demonstration's or a second one is not meant.
+        usual = self.home.root == find_home(None).root
+        return usual and not self.settings.autostart_offered and not autostart.enabled()
+
     def _offer_autostart(self) -> None:
-        if self.settings.autostart_offered or not self.window.isVisible():
+        if not self._may_offer_autostart() or not self.window.isVisible():
             return
         self.settings.autostart_offered = True
         box = QMessageBox(self.window)
@@ -174,27 +179,16 @@ def main_loop(home: Home, *, minimized: bool = False, admin: bool = False) -> in
     """Run the program; its exit code. A second start raises the first's window and returns 0."""
     settings = Settings()
     app = make_application(settings)
-    instance = SingleInstance(server_name(home, "admin" if admin else "trader"))
-    if not instance.acquire():
-        return 0
-    from qasync import QEventLoop  # type: ignore[import-untyped]
-
-    # Ctrl+C in a terminal ends the window at once; it holds nothing that could be lost.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    loop = QEventLoop(app)
-    asyncio.set_event_loop(loop)
-    with loop:
+    # From here on, so that a signal is never answered by the system's default in the middle of a start.
+    with EndSignals(app.quit) as signals:
+        instance = SingleInstance(server_name(home, "admin" if admin else "trader"))
+        if not instance.acquire():
+            return 0
         work = (
             run_admin(app, home, settings, instance) if admin else run_trader(app, home, settings, instance, minimized)
         )
-        task = loop.create_task(work)
-        task.add_done_callback(lambda _: loop.stop())
-        loop.run_forever()
-        if not task.done():
-            # The desktop ended the application (a log-off): close what is open, then go.
-            task.cancel()
-            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-        elif not task.cancelled() and task.exception() is not None:
-            raise task.exception()
-    instance.release()
+        try:
+            run_program(app, work, signals)
+        finally:
+            instance.release()
     return 0

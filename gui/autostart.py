@@ -1,4 +1,7 @@
-"""The entry that starts the tray with the user's sign-in: a registry value on Windows, a desktop file elsewhere."""
+"""The entry that starts the tray with the user's sign-in: a registry value on Windows, a desktop file elsewhere.
+
+The installer writes the value for every user of the machine (HKEY_LOCAL_MACHINE); a user's own is in HKEY_CURRENT_USER.
+"""
 
 from __future__ import annotations
 
@@ -27,27 +30,38 @@ def _desktop_file() -> Path:
 
 
 def enabled() -> bool:
-    """Whether the entry is there."""
+    """Whether the tray starts with the user's sign-in, by the user's own entry or by the machine's."""
     if sys.platform == "win32":
-        import winreg
-
-        try:
-            with winreg.OpenKey(winreg.HKEY_CURRENT_USER, RUN_KEY) as key:
-                return bool(winreg.QueryValueEx(key, NAME)[0])
-        except OSError:
-            return False
+        return for_everyone() or _registered("HKEY_CURRENT_USER")
     return _desktop_file().is_file()
 
 
+def for_everyone() -> bool:
+    """Whether the installer's entry, which only an administrator can change, starts it."""
+    return sys.platform == "win32" and _registered("HKEY_LOCAL_MACHINE")
+
+
+def _registered(root: str) -> bool:
+    if sys.platform != "win32":
+        return False
+    import winreg
+
+    try:
+        with winreg.OpenKey(getattr(winreg, root), RUN_KEY) as key:
+            return bool(winreg.QueryValueEx(key, NAME)[0])
+    except OSError:
+        return False
+
+
 def set_enabled(on: bool) -> None:
-    """Write or remove the entry. Raises OSError when the system refuses."""
+    """Write or remove the user's own entry. Raises OSError when the system refuses."""
     if sys.platform == "win32":
         import winreg
 
         with winreg.CreateKey(winreg.HKEY_CURRENT_USER, RUN_KEY) as key:
             if on:
                 winreg.SetValueEx(key, NAME, 0, winreg.REG_SZ, _quoted(command()))
-            elif enabled():
+            elif _registered("HKEY_CURRENT_USER"):
                 winreg.DeleteValue(key, NAME)
         return
     target = _desktop_file()

@@ -2,15 +2,22 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from PySide6.QtWidgets import QApplication
 
 from gui import autostart, elevation
 from gui.__main__ import main, parser
+from gui.app import TrayApp
 from gui.elevation import Outcome, judge
+from gui.settings import Settings
 from gui.single_instance import SingleInstance, server_name
+from gui.views.page import Context
+from gui.views.trader.settings import SettingsPage
 from shared.paths import Home
 
 
@@ -76,6 +83,103 @@ def test_autostart_when_switched_on_and_off_writes_and_removes_the_entry(
     autostart.set_enabled(False)
     autostart.set_enabled(False)
     assert not autostart.enabled()
+
+
+class FakeRegistry(ModuleType):
+    """`winreg`, as far as the entry needs it: values by root and key."""
+
+    HKEY_CURRENT_USER, HKEY_LOCAL_MACHINE, REG_SZ = 1, 2, 1
+
+    def __init__(self) -> None:
+        super().__init__("winreg")
+        self.values: dict[tuple[int, str], dict[str, str]] = {}
+
+    @contextmanager
+    def OpenKey(self, root: int, path: str) -> Iterator[tuple[int, str]]:  # noqa: N802 - winreg's name
+        if (root, path) not in self.values:
+            raise FileNotFoundError(2, "The system cannot find the file specified")
+        yield root, path
+
+    @contextmanager
+    def CreateKey(self, root: int, path: str) -> Iterator[tuple[int, str]]:  # noqa: N802 - winreg's name
+        assert root == self.HKEY_CURRENT_USER, "only the user's own entry may be written"
+        self.values.setdefault((root, path), {})
+        yield root, path
+
+    def QueryValueEx(self, key: tuple[int, str], name: str) -> tuple[str, int]:  # noqa: N802 - winreg's name
+        try:
+            return self.values[key][name], self.REG_SZ
+        except KeyError:
+            raise FileNotFoundError(2, "The system cannot find the file specified") from None
+
+    def SetValueEx(self, key: tuple[int, str], name: str, _: int, kind: int, value: str) -> None:  # noqa: N802
+        assert kind == self.REG_SZ
+        self.values[key][name] = value
+
+    def DeleteValue(self, key: tuple[int, str], name: str) -> None:  # noqa: N802 - winreg's name
+        del self.values[key][name]
+
+
+RUN = r"Software\Microsoft\Windows\CurrentVersion\Run"
+MINE, MACHINES = (FakeRegistry.HKEY_CURRENT_USER, RUN), (FakeRegistry.HKEY_LOCAL_MACHINE, RUN)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
+    fake = FakeRegistry()
+    monkeypatch.setitem(sys.modules, "winreg", fake)
+    monkeypatch.setattr(sys, "platform", "win32")
+    return fake
+
+
+def test_autostart_when_switched_on_windows_writes_the_users_value(registry: FakeRegistry) -> None:
+    assert not autostart.enabled()
+    autostart.set_enabled(True)
+    assert autostart.enabled() and not autostart.for_everyone()
+    assert registry.values[MINE]["RiskManager"].endswith("--minimized")
+    autostart.set_enabled(False)
+    autostart.set_enabled(False)
+    assert not autostart.enabled()
+
+
+def test_autostart_when_installer_wrote_it_for_everyone_is_on(registry: FakeRegistry) -> None:
+    registry.values[MACHINES] = {"Another": "x.exe"}
+    assert not autostart.enabled()
+    registry.values[MACHINES]["RiskManager"] = r'"C:\Program Files\Risk Manager\gui\RiskManager.exe" --minimized'
+    assert autostart.enabled() and autostart.for_everyone()
+    autostart.set_enabled(False)
+    assert autostart.enabled(), "a user can't take away what the administrator set"
+
+
+def test_settings_when_installer_starts_it_for_everyone_leave_no_choice(
+    registry: FakeRegistry, look: QApplication, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.values[MACHINES] = {"RiskManager": "RiskManager.exe --minimized"}
+    page = SettingsPage(context, "0.1.0")
+    assert page.autostart.isChecked() and not page.autostart.isEnabled()
+    page.deleteLater()
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_autostart_when_already_there_is_not_offered(
+    registry: FakeRegistry,
+    look: QApplication,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    installed: bool,
+) -> None:
+    monkeypatch.setenv("RISK_MANAGER_HOME", str(tmp_path))
+    if installed:
+        registry.values[MACHINES] = {"RiskManager": "RiskManager.exe --minimized"}
+    program = TrayApp(look, Home(tmp_path), settings)
+    other = TrayApp(look, Home(tmp_path / "demo"), settings)
+    assert program._may_offer_autostart() is not installed
+    assert not other._may_offer_autostart()
+    for made in (program, other):
+        made.tray.close()
+        made.window.refresher.close()
+        made.window.close()
 
 
 @pytest.mark.parametrize(

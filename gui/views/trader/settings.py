@@ -71,7 +71,11 @@ class SettingsPage(Page):
         self.autostart.setChecked(autostart.enabled())
         self.autostart.toggled.connect(self._set_autostart)
         self._start_said = label("", "muted", wrap=True)
-        self._start_said.hide()
+        if autostart.for_everyone():
+            self.autostart.setEnabled(False)
+            set_text(self._start_said, "It starts for every user of this computer; the administrator has set that.")
+        else:
+            self._start_said.hide()
         start.body.addWidget(self.autostart)
         start.body.addWidget(self._start_said)
 
