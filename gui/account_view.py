@@ -111,6 +111,8 @@ class AccountView:
     account: Account
     pnl: Pnl = field(default_factory=Pnl)
     positions: list[Position] | None = None
+    positions_heard_at: float | None = None
+    """When the positions came, in seconds of the state's own clock."""
     orders: list[Order] | None = None
     lockouts: list[Lockout] | None = None
     rules: list[Rule] | None = None

@@ -246,6 +246,7 @@ class AppState:
                     self._store_pnl(view, Pnl.read(data))
             case "positions":
                 view.positions = [p for p in map(Position.read, rows_of(data)) if p is not None and p.size > 0]
+                view.positions_heard_at = self._monotonic()
             case "orders":
                 view.orders = [order for order in map(Order.read, rows_of(data)) if order is not None]
             case "lockouts":
@@ -274,7 +275,20 @@ class AppState:
                 account_id = whole(key)
                 if account_id is not None and isinstance(row, Mapping):
                     self._apply_account_status(self._ensure(account_id), row)
+        self._age_quotes()
         self._changed("status")
+
+    def _age_quotes(self) -> None:
+        """Quotes grow old without a word: the daemon sends positions only when a quote or a change comes."""
+        now = self._monotonic()
+        for view in self.accounts.values():
+            heard = view.positions_heard_at
+            if not view.positions or heard is None:
+                continue
+            aged = [position.aged(now - heard) for position in view.positions]
+            if any(position.stale for position in aged):
+                view.positions, view.positions_heard_at = aged, now
+                self._changed("positions", view.account_id)
 
     def _apply_account_status(self, view: AccountView, row: Row) -> None:
         old = view.account

@@ -8,7 +8,7 @@ unknown member is ignored and a missing one is None, so that a newer daemon neve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -162,6 +162,12 @@ class Position:
     def stale(self) -> bool:
         """No quote for 10 s: the unrealized figure is not to be trusted."""
         return self.quote_age_ms is None or self.quote_age_ms > 10_000
+
+    def aged(self, seconds: float) -> Position:
+        """The same, so many seconds later without a quote."""
+        return (
+            self if self.quote_age_ms is None else replace(self, quote_age_ms=self.quote_age_ms + int(seconds * 1000))
+        )
 
     @staticmethod
     def read(row: Row) -> Position | None:

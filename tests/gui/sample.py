@@ -343,7 +343,9 @@ def make_state(clock: HandClock | None = None) -> AppState:
 
 def lock(state: AppState) -> None:
     """The daily loss is reached: APEX is locked hard, ES is being closed."""
-    state.apply_event("pnl", APEX, pnl("-510.74", "0.00", 11))
+    state.apply_event("pnl", APEX, pnl("-510.74", "-61.50", 11))
+    reached = {"value": "-510.74", "share": 1.0215}
+    state.apply_event("rules", APEX, [row | (reached if row["rule_id"] == "RULE-003" else {}) for row in rules()])
     state.apply_event(
         "enforcement",
         APEX,

@@ -372,3 +372,31 @@ def test_replica_when_loaded_first_makes_no_notices_with_the_snapshot(hand: Hand
     state.load_replica(snapshot, sample.NOW)
     state.apply_snapshot(snapshot)
     assert heard == []
+
+
+def test_quote_when_none_comes_grows_old_by_itself(state: AppState, hand: HandClock) -> None:
+    assert all(not position.stale for position in state.accounts[APEX].positions or ())
+    heard = _changes(state)
+    hand.seconds += 5
+    state.apply_event("status", None, sample.status())
+    assert Change("positions", APEX) not in heard
+    hand.seconds += 6
+    state.apply_event("status", None, sample.status())
+    assert Change("positions", APEX) in heard
+    ages = [position.quote_age_ms or 0 for position in state.accounts[APEX].positions or ()]
+    assert all(11_000 < age < 12_000 for age in ages)
+    assert state.protection_of(state.accounts[APEX]) is Protection.WARNING
+    hand.seconds += 5
+    state.apply_event("status", None, sample.status())
+    assert [p.quote_age_ms for p in state.accounts[APEX].positions or ()] == [age + 5_000 for age in ages]
+    state.apply_event("positions", APEX, [sample.position("CON.F.US.MNQ.Z26", "MNQ", "MNQZ6")])
+    assert not (state.accounts[APEX].positions or [])[0].stale
+
+
+def test_times_when_daemon_names_its_zone_are_said_in_it(state: AppState) -> None:
+    assert state.calendar.zone_name == "New York"
+    state.apply_event("status", None, sample.status(timezone="America/Chicago"))
+    assert state.calendar.zone_name == "Chicago"
+    end = Lockout.read(sample.lockout(8, expires_at="2026-11-21T22:00:00.000000Z"))
+    assert end is not None and end.expires_at is not None
+    assert state.calendar.clock(end.expires_at).startswith("16:00")

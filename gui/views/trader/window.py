@@ -178,7 +178,8 @@ class TraderWindow(NavWindow):
         if empty and self.current is not self.settings_page:
             self.go(self.welcome_number)
         elif not empty and self.current is self.welcome_page:
-            wanted = self.context.settings.page
+            # Nothing remembered: whoever has several accounts wants to see all of them first.
+            wanted = self.context.settings.page or (AccountsPage.key if len(self.state.accounts) > 1 else "")
             self.go(0)
             self.go_to(wanted)
         self.switcher.setVisible(not empty)
