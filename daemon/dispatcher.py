@@ -22,11 +22,18 @@ from shared.models import ActionResult
 _DURABLE = (Lock, LockChanged, Unlock)
 
 
+TELL_SECONDS = 0.002
+"""How long after a decision was carried out people are told of it."""
+
+
 class Keeper(Protocol):
     """What keeps events and decisions; `daemon.store.Store` is one."""
 
     async def commit(self, decisions: Sequence[Decision], now: int) -> bool:
         """On disk when it returns True; False when that was not possible in time."""
+
+    def keep(self, decisions: Sequence[Decision], now: int) -> None:
+        """Queue decisions that need not be on disk at once."""
 
     def record_event(self, event: Event) -> None:
         """Note what an event says of positions, orders and trades."""
@@ -87,6 +94,8 @@ class Dispatcher:
         self._quoted = quoted
         self._quoted_now: set[str] = set()
         self._line: list[list[Decision]] = []
+        self._untold: list[Decision] = []
+        self._telling: asyncio.TimerHandle | None = None
         self._waiting = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -117,6 +126,9 @@ class Dispatcher:
         for task in [*self._reads.values(), *([self._worker] if self._worker else [])]:
             task.cancel()
         await asyncio.gather(*self._reads.values(), *([self._worker] if self._worker else []), return_exceptions=True)
+        if self._telling is not None:
+            self._telling.cancel()
+        self._tell()
 
     def deliver(self, event: Event) -> None:
         """Judge an event and carry out what follows. Never raises: one event that cannot be used stays one (law 9)."""
@@ -171,28 +183,25 @@ class Dispatcher:
         self._queue_storage(decisions)
         self._apply(decisions)
 
-    def _queue_storage(self, decisions: list[Decision]) -> None:
-        # Without a lockout among them `commit` only queues: it runs to its end without waiting.
-        coroutine = self._keeper.commit(decisions, self.engine.now)
+    def _queue_storage(self, decisions: Sequence[Decision]) -> None:
         try:
-            coroutine.send(None)
-        except StopIteration:
-            return
+            self._keeper.keep(decisions, self.engine.now)
         except Exception as error:  # noqa: BLE001 - enforcement goes on without the log
             logger.opt(exception=error).error("Decisions could not be stored.")
-            return
-        coroutine.close()
 
     async def _work(self) -> None:
         while True:
             await self._waiting.wait()
             batches = list(self._line)
             together = [decision for batch in batches for decision in batch]
+            durable = [decision for decision in together if isinstance(decision, _DURABLE)]
             try:
-                await self._keeper.commit(together, self.engine.now)
+                if durable:
+                    await self._keeper.commit(durable, self.engine.now)
             except Exception as error:  # noqa: BLE001 - protect first; the store alerts and retries
                 logger.opt(exception=error).error("A lockout could not be stored; it is enforced all the same.")
             del self._line[: len(batches)]
+            self._queue_storage([decision for decision in together if not isinstance(decision, _DURABLE)])
             self._apply(together)
             if not self._line:
                 self._waiting.clear()
@@ -204,8 +213,15 @@ class Dispatcher:
                 self._carry_out(decision)
             except Exception as error:  # noqa: BLE001 - one decision that fails keeps none of the others back
                 self._note(error, "A decision could not be carried out: {}", decision)
-        # Requests are on their way now; people are told afterwards.
-        for decision in decisions:
+        # People are told once the requests are on their way: they need the loop to themselves for a moment.
+        self._untold.extend(decisions)
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        untold, self._untold = self._untold, []
+        for decision in untold:
             for listener in self.listeners:
                 try:
                     listener.decided(decision)

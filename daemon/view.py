@@ -36,6 +36,7 @@ _STATE_UPSERT: Final = (
     "ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
 )
 
+URGENT_SECONDS: Final = 0.01
 FLUSH_SECONDS: Final = 0.08
 _BUSY_SECONDS: Final = 0.05
 _BLOCKED_SECONDS: Final = 2.0
@@ -145,8 +146,9 @@ class View:
                     self._pending[table, key] = row
                     urgent |= table == "lockouts"
                 if urgent:
-                    # Not batched: after a kill and a lost database the replica is what tells of a lockout.
-                    return True
+                    # Hardly batched: after a kill and a lost database the replica is what tells of a lockout. The
+                    # moment is left to the orders that the lockout sends.
+                    deadline = min(deadline, time.monotonic() + URGENT_SECONDS)
             elif isinstance(item, tuple):
                 self._deletions.append(item)
             else:

@@ -102,6 +102,10 @@ class Store:
         self._writer.submit(changes)
         return True
 
+    def keep(self, decisions: Sequence[Decision], now: int) -> None:
+        """Queue decisions of an event, none of them a lockout's: written within 120 ms."""
+        self._writer.submit(self._decisions.changes(decisions, now)[0])
+
     def record_event(self, event: Event) -> None:
         """Note what an event says of positions, orders, trades, accounts and contracts; other kinds are ignored."""
         self._writer.record(event)
