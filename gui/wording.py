@@ -163,7 +163,7 @@ _KIND_HEAD = {
 
 _KIND_END = {
     Kind.API: "until the broker allows trading again",
-    Kind.SYMBOL: "for as long as the rule is on",
+    Kind.SYMBOL: "until an administrator ends it",
     Kind.SESSION: "until the next session starts",
 }
 
