@@ -181,11 +181,11 @@ class Service:
         self._schedule.start()
         self._to_stop("the timers", 0.5, self._stop_timers)
         self._guard()
-        self._write_endpoint()
-        self._ready = True
         # What the start left behind stays for good: the collector need not walk through it between event and order.
         gc.collect()
         gc.freeze()
+        self._write_endpoint()
+        self._ready = True
         seconds = time.monotonic() - began
         log_files.checkpoint("event_loop_running", seconds=f"{seconds:.2f}")
         logger.info("Ready after {:.2f} s: {} accounts.", seconds, len(self.engine.accounts))
