@@ -192,7 +192,7 @@ class Api:
 
     async def get_accounts(self, params: NoParams, context: CallContext) -> list[Row]:
         """All accounts."""
-        return [self.account_row(account_id) for account_id in self._host.engine.accounts]
+        return [self.account_row(account_id) for account_id in sorted(self._host.engine.accounts)]
 
     def account_row(self, account_id: int) -> Row:
         """One account as `get_accounts` shows it."""

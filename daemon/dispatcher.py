@@ -107,6 +107,11 @@ class Dispatcher:
         """Decisions of how many events wait for the disk."""
         return len(self._line)
 
+    @property
+    def untold(self) -> int:
+        """How many decisions people have not been told of yet."""
+        return len(self._untold)
+
     def start(self) -> None:
         """Begin to carry out what has to wait for the disk."""
         self._worker = asyncio.create_task(self._work(), name="dispatcher")

@@ -69,6 +69,7 @@ from shared.protocol import ErrorCode, RpcError
 CLOCK_KEY = "clock_high_water"
 PREDECESSOR_SECONDS = 2.0
 TICK_SECONDS = 1.0
+REACH_BACK_US = 26 * 3600 * SECOND_US
 STOP_SECONDS = 28.0
 """The whole shutdown; after 30 s the service manager may end the process by force."""
 MEMORY_LIMIT_MB = 500
@@ -728,7 +729,8 @@ class Service:
         rules = [self.engine.config.rules, *map(self.engine.config.rules_for, self.engine.config.accounts)]
         if any(rule.weekly_loss is not None and rule.weekly_loss.enabled for rule in rules):
             return self.engine.days.week_start(at)
-        return self.engine.days.bounds(at)[0]
+        # An hour and a session may reach back over the reset (RULE-006).
+        return self.engine.days.bounds(at)[0] - REACH_BACK_US
 
     def _key_for(self, username: str) -> str:
         accounts = self._saved_config.accounts if self._saved_config is not None else None

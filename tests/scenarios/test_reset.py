@@ -27,6 +27,7 @@ async def test_reset_begins_a_new_day_and_frees_the_account(tmp_path: Path) -> N
         assert pnl["next_reset"] == "2026-12-03T22:00:00.000000Z"
         (lockout,) = await here.rows("SELECT cleared_at, cleared_by FROM lockouts")
         assert lockout["cleared_by"] == "time" and lockout["cleared_at"] >= "2026-12-02T22:00:00.000000Z"
+        await eventually(lambda: not here.service.dispatcher.untold, "all are told")
         days = await here.rows("SELECT trading_day, realized_pnl, trade_count FROM daily_pnl ORDER BY trading_day")
         assert [(row["trading_day"], row["trade_count"]) for row in days] == [("2026-12-02", 1), ("2026-12-03", 0)]
         # Trades of the new day are counted, and reach the limit by themselves.
