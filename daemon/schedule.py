@@ -1,7 +1,7 @@
 """The timed work, on APScheduler. The scheduler has an explicit zone; nothing here depends on the machine's.
 
 The resets themselves are the engine's (trusted time, DST); token refresh, account lists and polls adapt their pace to
-the state of each login and are timed in `daemon.gateway`. See docs/decisions.
+the state of each login and are timed in `daemon.gateway`. See docs/decisions/0005.
 """
 
 from __future__ import annotations
