@@ -181,7 +181,13 @@ async def test_accounts_when_logins_change_are_tested_and_stay_protected(look: Q
         row = next(row for row in page.model.rows if row["username"] == "second")
         assert row["accounts"] == [900, 901] and row["key_set"] is True
 
-        page.table.selectRow(0)
+        # The list is read anew after the change, and forgets what is chosen in it.
+
+        def chosen() -> bool:
+            page.table.selectRow(0)
+            return page.toggle.isEnabled() and not page.busy
+
+        await here.until(chosen, "a login is chosen")
         page.toggle.click()
         review = await here.dialog(ReviewDialog)
         assert any("Loosens" in cell for line in texts(review.table) for cell in line)
