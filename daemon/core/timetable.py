@@ -10,9 +10,6 @@ from daemon.core.rule import RuleState, View
 from daemon.core.state import AccountState
 from daemon.core.units import SECOND_US
 
-RETRY_US = SECOND_US // 20
-"""How soon a rule whose time is past is looked at again: what it waits for is not there yet."""
-
 
 class Timetable:
     """The next due time of every account, and the earliest of all (`due`, microseconds UTC)."""
@@ -55,6 +52,6 @@ class Timetable:
                 failures.report(account, state, error, view.now, out)
                 at = view.now + SECOND_US
             if at is not None:
-                due = min(due, at if at > view.now else view.now + RETRY_US)
+                due = min(due, max(at, view.now + 1))
         self._of[account.account_id] = due
         self.due = min(self.due, due) if self.due else min(self._of.values())
