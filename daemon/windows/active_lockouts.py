@@ -30,18 +30,18 @@ class UnreadableDatabaseError(Exception):
     """What stands in the database can't be told. The text says why."""
 
 
-def active_lockouts(database: Path, now: datetime) -> Sequence[ActiveLockout]:
-    """Lockouts of all accounts that are neither cleared nor expired at ``now`` (UTC).
+def active_lockouts(database: Path) -> Sequence[ActiveLockout]:
+    """Lockouts of all accounts that the daemon has not ended.
 
+    One whose time is past counts too: only the daemon ends it, by trusted time; this machine's clock can be set.
     No database at all means that the daemon never ran: nothing is locked.
     Raises UnreadableDatabaseError in every other case in which the answer is not certain.
     """
     try:
         rows = _rows(database, LOCKOUTS)
-        lockouts = [ActiveLockout(int(str(a)), str(rule), str(reason), _time(until)) for a, rule, reason, until in rows]
+        return [ActiveLockout(int(str(a)), str(rule), str(reason), _time(until)) for a, rule, reason, until in rows]
     except (ValueError, TypeError) as error:
         raise UnreadableDatabaseError(f"{database} can't be understood ({error})") from error
-    return [lockout for lockout in lockouts if lockout.expires_at is None or lockout.expires_at > now]
 
 
 def second_factor_enrolled(database: Path) -> bool:

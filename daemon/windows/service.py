@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import PureWindowsPath
 
 from daemon.windows import plan, refusals
@@ -182,7 +181,7 @@ def _installed_target(explicit: str | None) -> PureWindowsPath:
 def _locked(home: Home) -> str | None:
     """The sentence that says which lockout stands, None when there is none."""
     try:
-        lockouts = active_lockouts(home.database, datetime.now(UTC))
+        lockouts = active_lockouts(home.database)
     except UnreadableDatabaseError as error:
         return f"{_sentence(str(error))} Whether an account is locked is unknown, and unknown counts as locked."
     return locked_sentence(lockouts)

@@ -166,7 +166,7 @@ def iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def test_lockouts_when_open_expired_or_cleared_counts_the_active_ones(tmp_path: Path) -> None:
+def test_lockouts_when_not_ended_by_the_daemon_count_whatever_this_clock_says(tmp_path: Path) -> None:
     later, earlier = NOW + timedelta(minutes=1), NOW - timedelta(microseconds=1)
     path = database(
         tmp_path / "state.db",
@@ -176,19 +176,23 @@ def test_lockouts_when_open_expired_or_cleared_counts_the_active_ones(tmp_path: 
         (104, "RULE-003", iso(later), iso(earlier)),
     )
 
-    found = active_lockouts(path, NOW)
-    assert [(lockout.account_id, lockout.expires_at) for lockout in found] == [(101, later), (102, None)]
+    found = active_lockouts(path)
+    assert [(lockout.account_id, lockout.expires_at) for lockout in found] == [
+        (101, later),
+        (102, None),
+        (103, earlier),
+    ]
 
 
 def test_lockouts_when_the_times_are_microseconds_reads_them(tmp_path: Path) -> None:
     until = NOW + timedelta(hours=1)
     path = database(tmp_path / "state.db", (101, "RULE-003", round(until.timestamp() * 1_000_000), None))
 
-    assert active_lockouts(path, NOW) == [ActiveLockout(101, "RULE-003", "limit", until)]
+    assert active_lockouts(path) == [ActiveLockout(101, "RULE-003", "limit", until)]
 
 
 def test_lockouts_when_the_daemon_never_ran_finds_none(tmp_path: Path) -> None:
-    assert active_lockouts(tmp_path / "state.db", NOW) == []
+    assert active_lockouts(tmp_path / "state.db") == []
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough to look at" * 100])
@@ -197,14 +201,14 @@ def test_lockouts_when_the_database_is_damaged_are_not_taken_for_none(tmp_path: 
     path.write_bytes(content)
 
     with pytest.raises(UnreadableDatabaseError, match=r"state\.db can't be read"):
-        active_lockouts(path, NOW)
+        active_lockouts(path)
 
 
 def test_lockouts_when_a_time_makes_no_sense_are_not_taken_for_none(tmp_path: Path) -> None:
     path = database(tmp_path / "state.db", (101, "RULE-003", "tomorrow", None))
 
     with pytest.raises(UnreadableDatabaseError):
-        active_lockouts(path, NOW)
+        active_lockouts(path)
 
 
 def test_sentence_when_several_are_locked_names_the_first_and_how_many_more() -> None:
