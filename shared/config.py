@@ -259,8 +259,11 @@ class RiskConfig(Settings):
             accounts: Any = {number: override.rules for number, override in config.accounts.items()}
         else:
             base, accounts = _raw_rules(data)
+        reset = config.reset if config is not None else data.get("reset", {}) if isinstance(data, Mapping) else {}
+        errors += _flatten_errors(("rules",), base, base, reset)
         for number, rules in accounts.items():
             errors += _override_errors(number, base, rules, known)
+            errors += _flatten_errors(("accounts", str(number), "rules"), base, rules, reset)
         if errors or config is None:
             raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
         return config
@@ -301,6 +304,28 @@ def _override_errors(
                 place = loc if own or entry["type"] in {"missing", "one_action"} else loc[:1]
                 details.append(_detail(entry, ("accounts", str(number), "rules", *place)))
     return details
+
+
+def _flatten_errors(
+    path: tuple[str, ...], base: dict[str, Any], rules: dict[str, Any], reset: object
+) -> Iterator[InitErrorDetails]:
+    """A scheduled flatten at the time of the reset: the day that begins there would be locked from its start."""
+    chosen = rules.get("scheduled_flatten")
+    if not isinstance(chosen, Mapping) or not {"time", "timezone", "enabled"} & chosen.keys():
+        return
+    over = {} if rules is base else {"scheduled_flatten": chosen}
+    try:
+        ends = ResetConfig.model_validate(reset)
+        flat = ScheduledFlatten.model_validate(merge_keys(base, over)["scheduled_flatten"])
+    except ValidationError:
+        return  # reported for itself
+    if flat.enabled and flat.falls_on(ends.time, ends.timezone):
+        kind = PydanticCustomError(
+            "flat_at_reset",
+            "is the time of the daily reset ({reset}), so the account would be locked all day; choose an earlier time",
+            {"reset": f"{ends.time:%H:%M} {ends.timezone}"},
+        )
+        yield InitErrorDetails(type=kind, loc=(*path, "scheduled_flatten", "time"), input=f"{flat.time:%H:%M}")
 
 
 def _detail(entry: Any, loc: tuple[int | str, ...]) -> InitErrorDetails:

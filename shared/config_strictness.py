@@ -89,9 +89,14 @@ def strictest_group(old: Any, new: Any, context: Context) -> Any:
 
 def strictest_rules(old: RulesConfig, new: RulesConfig, context: Context) -> RulesConfig:
     """The strictest form of two sets of rules."""
-    return RulesConfig(
-        **{key: strictest_group(getattr(old, key), getattr(new, key), context) for key in RulesConfig.model_fields}
-    )
+    groups = {key: strictest_group(getattr(old, key), getattr(new, key), context) for key in RulesConfig.model_fields}
+    if _locks_all_day(groups["scheduled_flatten"], context.reset):
+        groups["scheduled_flatten"] = old.scheduled_flatten  # waits together with the reset it is meant for
+    return RulesConfig(**groups)
+
+
+def _locks_all_day(rule: ScheduledFlatten | None, reset: ResetConfig) -> bool:
+    return rule is not None and rule.enabled and rule.falls_on(reset.time, reset.timezone)
 
 
 # --- settings that only mean something together --------------------------------------------------------------------
@@ -164,6 +169,7 @@ def _flatten(old: ScheduledFlatten, new: ScheduledFlatten, context: Context) -> 
     """The longer time of being flat counts, from the time of day to the reset."""
     before, after = flat_minutes(old, context.reset), flat_minutes(new, context.reset)
     longer = old.timezone == new.timezone and all(n >= o for o, n in zip(before, after, strict=True))
+    longer = longer and not _locks_all_day(new, context.reset)
     stricter = new if longer else old
     return {"time": stricter.time, "timezone": stricter.timezone}
 

@@ -4,13 +4,15 @@ Money is in dollars (Decimal), durations in whole seconds, sizes in contracts, p
 its settings what it means, its unit, its bounds and which change weakens it (`shared.config_fields.setting`).
 """
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from shared.config_fields import (
     DAYS,
@@ -251,6 +253,19 @@ class LossThreshold(Settings):
     ]
 
 
+MAX_STEPS = 100
+
+
+def _some_steps(value: object) -> object:
+    """Count the steps as they are written: pydantic counts those that are valid, and reports a wrong one twice."""
+    if isinstance(value, list | tuple) and not value:
+        raise PydanticKnownError("too_short", {"field_type": "List", "min_length": 1, "actual_length": 0})
+    if isinstance(value, list | tuple) and len(value) > MAX_STEPS:
+        lengths = {"field_type": "List", "max_length": MAX_STEPS, "actual_length": len(value)}
+        raise PydanticKnownError("too_long", lengths)
+    return value
+
+
 class CooldownAfterLoss(RuleConfig):
     """Cooldown after a losing exit; of the steps reached the worst one counts."""
 
@@ -259,8 +274,8 @@ class CooldownAfterLoss(RuleConfig):
 
     loss_thresholds: Annotated[
         tuple[LossThreshold, ...],
+        BeforeValidator(_some_steps),
         setting("Steps", "Losses of one closing order and the cooldown each brings.", looser="structure"),
-        Field(min_length=1, max_length=100),
     ]
 
     @model_validator(mode="after")
@@ -601,6 +616,18 @@ class ScheduledFlatten(RuleConfig):
     def weekdays(self) -> frozenset[int]:
         """Days on which it happens, Monday = 0."""
         return frozenset(DAYS.index(day) for day in self.days)
+
+    def falls_on(self, time: dt.time, timezone: str) -> bool:
+        """Whether it happens, at any time of the year, just when a clock in ``timezone`` shows ``time``."""
+        return any(
+            dt.datetime.combine(day, self.time, ZoneInfo(self.timezone)).astimezone(dt.UTC).time()
+            == dt.datetime.combine(day, time, ZoneInfo(timezone)).astimezone(dt.UTC).time()
+            for day in REFERENCE_DAYS
+        )
+
+
+# Winter, summer, and the weeks in which only one of America and Europe has changed its clocks.
+REFERENCE_DAYS = (dt.date(2026, 1, 14), dt.date(2026, 3, 18), dt.date(2026, 7, 15), dt.date(2026, 10, 28))
 
 
 def _says_off(value: object) -> bool:

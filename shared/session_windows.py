@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from shared.config import DAYS, ResetConfig, ScheduledFlatten, SessionWindow
+from shared.rule_config import REFERENCE_DAYS
 
 DAY_MINUTES = 24 * 60
 WEEK_MINUTES = 7 * DAY_MINUTES
@@ -51,14 +52,10 @@ def strictest_window(old: SessionWindow, new: SessionWindow) -> dict[str, Any]:
     return kept
 
 
-# Winter, summer, and the weeks in which only one of America and Europe has changed its clocks.
-_REFERENCE_DAYS = (dt.date(2026, 1, 14), dt.date(2026, 3, 18), dt.date(2026, 7, 15), dt.date(2026, 10, 28))
-
-
 def flat_minutes(rule: ScheduledFlatten, reset: ResetConfig) -> tuple[int, ...]:
     """Minutes from the time of the flatten to the reset, at different times of the year."""
     found = []
-    for day in _REFERENCE_DAYS:
+    for day in REFERENCE_DAYS:
         at = dt.datetime.combine(day, rule.time, ZoneInfo(rule.timezone)).astimezone(dt.UTC)
         ends = (
             dt.datetime.combine(day + dt.timedelta(days=offset), reset.time, ZoneInfo(reset.timezone)).astimezone(
