@@ -11,30 +11,58 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ("install.cmd", "uninstall.cmd")
+PARTS = ("daemon", "gui")
 TIMEOUT_S = 1800
 
 
+class BuildError(Exception):
+    """Why there is no build; one plain sentence."""
+
+
 def build(dist: Path, work: Path) -> Path:
-    """Run PyInstaller and put the install folder together; returns it."""
+    """Run PyInstaller, one process for each part, and put the install folder together; returns it.
+
+    Raises BuildError when a part can't be built.
+    """
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     folder = dist / f"RiskManager-{version}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN"]
-    command += ["--distpath", str(folder), "--workpath", str(work), str(ROOT / "build.spec")]
-    subprocess.run(command, check=True, timeout=TIMEOUT_S, cwd=ROOT)
+    processes = {part: start_build(part, folder, work / part) for part in PARTS}
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        for part, process in processes.items():
+            code = process.wait(max(0.0, deadline - time.monotonic()))
+            if code != 0:
+                raise BuildError(f"PyInstaller ended with {code} for {part}; its messages are above.")
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"PyInstaller did not end within {TIMEOUT_S} s.") from None
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
     for name in SCRIPTS:
         shutil.copyfile(ROOT / "nssm" / name, folder / name)
     return folder
+
+
+def start_build(part: str, folder: Path, work: Path) -> subprocess.Popen[bytes]:
+    """PyInstaller for one part of build.spec, with folders of its own for what it keeps between."""
+    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN"]
+    command += ["--distpath", str(folder), "--workpath", str(work), str(ROOT / "build.spec")]
+    environment = {**os.environ, "RISK_MANAGER_PARTS": part, "PYINSTALLER_CONFIG_DIR": str(work / "cache")}
+    return subprocess.Popen(command, cwd=ROOT, env=environment)
 
 
 def pack(folder: Path) -> tuple[Path, str]:
@@ -65,13 +93,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         folder = build(arguments.dist.resolve(), arguments.work.resolve())
-    except subprocess.CalledProcessError as error:
-        sys.stderr.write(f"The build failed: PyInstaller ended with {error.returncode}; its messages are above.\n")
+    except BuildError as error:
+        sys.stderr.write(f"The build failed: {error}\n")
         return 1
-    except subprocess.TimeoutExpired:
-        sys.stderr.write(f"The build failed: PyInstaller did not end within {TIMEOUT_S} s.\n")
-        return 1
-    for part in ("daemon", "gui"):
+    for part in PARTS:
         sys.stdout.write(f"{part:8} {size_mb(folder / part):7.1f} MB  {folder / part}\n")
     if not arguments.no_zip:
         archive, digest = pack(folder)

@@ -17,7 +17,7 @@ from tests.windows.bed.gateway import GatewayThread
 from tests.windows.bed.scenario import ServiceLife
 from tests.windows.bed.windows import ROOT, Windows, eventually
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 UNPACKED = PureWindowsPath(r"C:\users\Public\Downloads\RiskManager")
 TARGET = PureWindowsPath(r"C:\Program Files\Risk Manager")

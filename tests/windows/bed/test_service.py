@@ -11,7 +11,7 @@ from tests.windows.bed.gateway import GatewayThread
 from tests.windows.bed.scenario import ServiceLife
 from tests.windows.bed.windows import Windows
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

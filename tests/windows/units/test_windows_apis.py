@@ -111,7 +111,7 @@ def test_process_when_asked_for_its_parent_and_name_tells_them() -> None:
         "handle = api.open_process(parent, api.QUERY_LIMITED_INFORMATION); "
         "print(parent, api.image_name(me), api.created(handle) <= api.created(me), flush=True)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=110, check=True)
 
     assert done.stdout.split() == [str(os.getpid()), Path(sys.executable).name, "True"]
     assert process_api.open_process(0x7FFF_FFFC, process_api.SYNCHRONIZE) is None
@@ -170,7 +170,7 @@ def test_ctrl_c_when_another_library_took_the_signal_still_calls_back() -> None:
     )
     flags = subprocess.CREATE_NEW_CONSOLE
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, creationflags=flags
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=110, check=True, creationflags=flags
     )
 
     assert done.stdout.split() == ["asked"]
