@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from daemon.core.events import opens_or_increases
 from daemon.core.lockouts import held_baseline
-from daemon.core.rule import CancelOrder, Gauge, LockVerdict, Reduce, Rule, Trigger, Verdict, View
+from daemon.core.rule import CancelOrder, Gauge, LockVerdict, Notice, Reduce, Rule, Trigger, Verdict, View
 from daemon.core.sessions import Sessions
 from daemon.core.state import AccountState
 from daemon.core.units import SECOND_US
@@ -16,7 +16,9 @@ from shared.models import LockoutKind
 _MEMORY = "outside "
 
 FAR_US = 21 * 86_400 * SECOND_US
-"""Until when is locked when no session starts within the time that is looked at."""
+LOOK_AGAIN_US = 7 * 86_400 * SECOND_US
+"""Without a known start a lockout lasts to the next multiple of this, sooner than any start not yet in sight: the next
+lockout follows it at once, and ends when trading begins."""
 
 
 class SessionBlockOutsideRule(Rule):
@@ -58,19 +60,24 @@ class SessionBlockOutsideRule(Rule):
             if sessions.current(view.now) is not None:
                 continue
             following = sessions.following(view.now)
-            until = following.start if following is not None else view.now // FAR_US * FAR_US + 2 * FAR_US
-            what = symbol or "The account"
+            until = following.start if following is not None else (view.now // LOOK_AGAIN_US + 1) * LOOK_AGAIN_US
+            outside = f"{symbol or 'The account'} is outside its trading hours"
+            if following is None:
+                outside += ", and none begin within three weeks: check the windows and holidays.yaml"
+                verdicts.append(Notice(f"no hours {symbol or ''}", f"{outside}."))
             held = self._held_at_end(account, view, symbol)
             if self.config.lockout_outside_session:
-                reason = f"{what} is outside its trading hours; locked until {view.until_text(until)}."
+                end = "locked until" if following is not None else "locked, and looked for again at"
+                reason = f"{outside}; {end} {view.until_text(until)}."
                 cause = f"until {until}"
                 verdicts.append(LockVerdict(LockoutKind.SESSION, cause, reason, until, symbol, held))
                 continue
             held = dict(held or {})
-            reason = f"{what} is outside its trading hours, which begin at {view.until_text(until)}."
+            reason = f"{outside}, which begin at {view.until_text(until)}." if following is not None else f"{outside}."
             verdicts += self._take_back(account, view, symbol, held, reason)
             if not self.config.close_positions_at_session_end:
-                account.remember(f"{_MEMORY}{symbol or ''}", {"until": until, "held": held})
+                sure = until if following is not None else until + LOOK_AGAIN_US  # nothing begins before that
+                account.remember(f"{_MEMORY}{symbol or ''}", {"until": sure, "held": held})
         return verdicts
 
     def _held_at_end(self, account: AccountState, view: View, symbol: str | None) -> dict[str, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -301,15 +301,67 @@ def test_admins_clear_frees_until_the_next_end() -> None:
     assert desk.wanted() == {MNQ: 0}
 
 
-def test_no_window_within_three_weeks_is_locked_all_the_same() -> None:
-    closed = HolidayCalendar.model_validate(
-        {"dates": {f"2026-{month:02}-{day:02}": "closed" for month in (11, 12) for day in range(1, 31)}}
-    )
-    desk = desk_at(at(2026, 11, 18, 15), hours(DAY, respect_holidays=True), closed)
+def closed_for(days: int) -> HolidayCalendar:
+    """A calendar whose so many days from 18 November 2026 on are closed."""
+    first = date(2026, 11, 18)
+    return HolidayCalendar.model_validate({"dates": {first + timedelta(days=n): "closed" for n in range(days)}})
+
+
+def test_no_session_within_three_weeks_is_locked_and_said_so() -> None:
+    desk = desk_at(at(2026, 11, 18, 15), hours(DAY, respect_holidays=True), closed_for(60))
+    desk.position(MNQ, 1)
     assert desk.locks() == ["RULE-009"]
+    assert desk.wanted() == {MNQ: 0}
+    assert desk.lock_decisions()[0].lockout.reason == (
+        "The account is outside its trading hours, and none begin within three weeks: check the windows and"
+        " holidays.yaml; locked, and looked for again at 19:00 New York."
+    )
+    told = [warn.text for warn in desk.warnings() if warn.rule_id == "RULE-009"]
+    assert told == [
+        "The account is outside its trading hours, and none begin within three weeks: check the windows and"
+        " holidays.yaml."
+    ]
     assert desk.gauge("RULE-009").limit == "opens not within three weeks"
-    go_to(desk, at(2026, 12, 20, 15))
-    assert set(desk.locks()) == {"RULE-009"}
+
+
+def test_lockout_without_a_known_start_goes_on_without_a_gap_and_ends_at_the_start() -> None:
+    desk = desk_at(at(2026, 11, 18, 15), hours(DAY, respect_holidays=True), closed_for(40))
+    desk.position(MNQ, 1)
+    start = at(2026, 12, 28, 14, 30)  # the Monday after
+    while desk.at < to_micros(start) - 3600 * SECOND_US:
+        desk.wait(3599)
+        assert desk.wanted() == {MNQ: 0}
+        assert desk.locks()
+    assert len(desk.lock_decisions()) < 8
+    assert [settle.result for settle in desk.settled()] == []
+    assert until(desk) == start
+    go_to(desk, start)
+    assert desk.locks() == []
+    assert desk.wanted() == {}
+
+
+def test_symbol_without_any_session_in_sight_is_locked_alone() -> None:
+    window = {"sessions": {"ES": {**DAY, "days": ["mon"]}}}
+    desk = desk_at(
+        at(2026, 11, 18, 15), hours(DAY, respect_holidays=True, per_instrument_sessions=window), closed_for(60)
+    )
+    assert {lock.symbol for lock in desk.engine.account(101).locks.values()} == {None, "ES"}
+    reasons = [decision.lockout.reason for decision in desk.lock_decisions()]
+    assert reasons[1].startswith("ES is outside its trading hours, and none begin")
+
+
+def test_without_lockout_nor_closing_what_was_held_may_stay_over_weeks_without_a_session() -> None:
+    config = hours(DAY, respect_holidays=True, lockout_outside_session=False, close_positions_at_session_end=False)
+    desk = desk_at(at(2026, 11, 17, 15), config, closed_for(60))
+    desk.enter(MNQ, 2)
+    go_to(desk, at(2026, 11, 17, 22))
+    assert desk.wanted() == {}
+    go_to(desk, at(2026, 11, 18, 23, 59))
+    desk.enter(MNQ, 1)
+    assert desk.wanted() == {MNQ: 2}
+    for _ in range(30):
+        desk.wait(86_400)
+        assert desk.wanted() == {MNQ: 2}
 
 
 def test_gauge_says_until_when() -> None:
