@@ -21,7 +21,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ("install.cmd", "uninstall.cmd")
+SCRIPTS = ("install.cmd", "uninstall.cmd", "riskd.cmd")
 PARTS = ("daemon", "gui")
 TIMEOUT_S = 1800
 

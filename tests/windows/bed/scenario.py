@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.windows.bed.gateway import GatewayThread
+from tests.windows.bed.gateway import ACCOUNTS, GatewayThread
 from tests.windows.bed.windows import HOME, Windows, eventually
 
 BLOCKER = Path(__file__).with_name("blocker.py")
@@ -59,6 +59,10 @@ class ServiceLife:
         return any(lockout["rule_id"] == RULE for lockout in windows.lockouts(account_id))
 
     def test_01_install_when_fresh_sets_everything_up_without_starting_if_told_so(self, windows: Windows) -> None:
+        code, said = windows.service("install", "--dry-run")
+        assert code == 0, said
+        assert said.count("[would do]") > 5, said
+        assert not windows.home.exists()
         code, said = windows.service("install", "--no-start")
 
         assert code == 0, said
@@ -80,6 +84,15 @@ class ServiceLife:
         assert code == 0, said
         assert all(text in said for text in ("running", "healthy", str(HOME))), said
 
+    def test_02_commands_of_the_guides_when_the_service_runs_answer(self, windows: Windows) -> None:
+        code, said = windows.typed("check")
+        assert code == 0, said
+        assert "is valid" in said
+        code, said = windows.typed("status")
+        assert code == 0, said
+        assert "healthy" in said
+        assert said.count("protected") == len(ACCOUNTS), said
+
     def test_03_breach_when_the_service_runs_ends_flat_and_locked(
         self, windows: Windows, gateway: GatewayThread
     ) -> None:
@@ -98,6 +111,14 @@ class ServiceLife:
         code, said = windows.service("start")
 
         assert code == 0, said
+        assert self.locked(windows, 101)
+
+    def test_04_restart_when_locked_stays_locked(self, windows: Windows) -> None:
+        before = windows.endpoint()["instance"]
+        code, said = windows.service("restart")
+
+        assert code == 0, said
+        assert windows.endpoint()["instance"] != before
         assert self.locked(windows, 101)
 
     def test_05_kill_when_locked_is_restarted_by_nssm_and_still_locked(
@@ -183,6 +204,9 @@ class ServiceLife:
 
         assert code == 1, said
         assert "is locked by RULE-003" in said
+        code, said = windows.service("uninstall", "--keep-data", "--dry-run")
+        assert code == 0, said
+        assert "[would do] Stop and remove the service" in said
         assert windows.healthy()
 
     def test_12_uninstall_when_an_administrator_insists_removes_everything_but_the_data(self, windows: Windows) -> None:

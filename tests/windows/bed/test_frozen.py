@@ -13,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
+from shared.models import RULE_NAMES
 from tests.windows.bed.gateway import GatewayThread
 from tests.windows.bed.scenario import ServiceLife
 from tests.windows.bed.windows import ROOT, Windows, eventually
@@ -65,6 +66,8 @@ def windows() -> Windows:
     if not unpacked.exists():
         shutil.copytree(build(installed), unpacked)
     installed.installer = ["cmd.exe", "/c", str(UNPACKED / "install.cmd")]
+    installed.uninstaller = ["cmd.exe", "/c", str(TARGET / "uninstall.cmd")]
+    installed.prompt, installed.folder = ["cmd.exe", "/c", "riskd"], installed.path(TARGET)
     return installed
 
 
@@ -73,7 +76,14 @@ def test_build_when_made_holds_the_three_programs_and_nothing_that_is_not_needed
     folder = windows.path(UNPACKED)
     files = [path.relative_to(folder).as_posix().lower() for path in folder.rglob("*") if path.is_file()]
 
-    for name in ("daemon/riskd.exe", "gui/riskmanager.exe", "gui/riskmanageradmin.exe", "install.cmd", "uninstall.cmd"):
+    for name in (
+        "daemon/riskd.exe",
+        "gui/riskmanager.exe",
+        "gui/riskmanageradmin.exe",
+        "install.cmd",
+        "uninstall.cmd",
+        "riskd.cmd",
+    ):
         assert name in files
     assert any(name.endswith("nssm/nssm.exe") for name in files)
     assert [name for name in files if name.startswith("daemon/") and "pyside6" in name] == []
@@ -116,3 +126,10 @@ class TestServiceFrozen(ServiceLife):
         sys.stdout.write(f"riskd --help under Wine: {time.monotonic() - began:.2f} s\n")
         assert code == 0, said
         assert "simulate" in said
+
+    def test_17_demo_when_run_from_the_unpacked_folder_enforces_every_rule(self, windows: Windows) -> None:
+        folder = windows.path(UNPACKED)
+        code, said = windows.run("cmd.exe", "/c", "riskd", "demo", "--headless", "--speed", "5", cwd=folder)
+
+        assert code == 0, said
+        assert f"{len(RULE_NAMES)} of {len(RULE_NAMES)} rules enforced." in said, said

@@ -22,7 +22,9 @@ def gateway() -> Iterator[GatewayThread]:
 
 @pytest.fixture(scope="module")
 def windows() -> Windows:
-    return Windows([os.environ["WPY"], "-m", "daemon.windows"])
+    made = Windows([os.environ["WPY"], "-m", "daemon.windows"])
+    made.prompt = [os.environ["WPY"], "-m", "daemon"]
+    return made
 
 
 class TestServiceFromSource(ServiceLife):

@@ -36,12 +36,15 @@ def eventually[T](look: Callable[[], T], what: str, *, timeout_s: float = 120.0)
 class Windows:
     """One Wine prefix, a copy made by ``tests/windows/run`` for this run alone.
 
-    ``riskd``: the words that start the daemon's command line on Windows; ``installer``: those that install it.
+    ``riskd``: the words that start the daemon's command line on Windows; ``installer`` and ``uninstaller``: those that
+    install and remove it; ``prompt`` and ``folder``: what an administrator types for ``riskd``, and where.
     """
 
     def __init__(self, riskd: list[str]) -> None:
         self.riskd = riskd
         self.installer = [*riskd, "service", "install"]
+        self.uninstaller = [*riskd, "service", "uninstall"]
+        self.prompt, self.folder = riskd, ROOT
         self.prefix = Path(os.environ["WINEPREFIX"])
         self.work = Path(os.environ["RISK_MANAGER_BED_WORK"])
         self.home = self.path(HOME)
@@ -61,9 +64,13 @@ class Windows:
         return done.returncode, said
 
     def service(self, *words: str, timeout_s: float = 360) -> tuple[int, str]:
-        """``riskd service …``, and for ``install`` what a user would run."""
-        before = self.installer if words[0] == "install" else [*self.riskd, "service", words[0]]
-        return self.run(*before, *words[1:], timeout_s=timeout_s)
+        """``riskd service …``, and for ``install`` and ``uninstall`` what a user would run."""
+        before = {"install": self.installer, "uninstall": self.uninstaller}.get(words[0])
+        return self.run(*(before or [*self.riskd, "service", words[0]]), *words[1:], timeout_s=timeout_s)
+
+    def typed(self, *words: str) -> tuple[int, str]:
+        """``riskd …`` as the guides write it."""
+        return self.run(*self.prompt, *words, cwd=self.folder)
 
     def start_program(self, *words: str) -> subprocess.Popen[bytes]:
         """A Windows program that runs until its process group is ended with ``end``."""
