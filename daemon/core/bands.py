@@ -18,6 +18,7 @@ from daemon.core.state import Position
 
 NEVER_LOW = -1
 NEVER_HIGH = 1 << 62
+_NONE: set[str] = set()
 
 
 @dataclass(slots=True)
@@ -29,23 +30,20 @@ class Band:
     ask_low: int = NEVER_LOW
     ask_high: int = NEVER_HIGH
 
+    def narrow(self, other: Band) -> None:
+        """Let nothing pass that the other does not."""
+        if other.bid_low > self.bid_low:
+            self.bid_low = other.bid_low
+        if other.bid_high < self.bid_high:
+            self.bid_high = other.bid_high
+        if other.ask_low > self.ask_low:
+            self.ask_low = other.ask_low
+        if other.ask_high < self.ask_high:
+            self.ask_high = other.ask_high
+
     def holds(self, bid: int, ask: int) -> bool:
         """Whether prices (0 = none) lie inside."""
         return self.bid_low < bid < self.bid_high and self.ask_low < ask < self.ask_high
-
-    def take_in(self, position: Position, contract: Contract, watch: Watch) -> None:
-        """Narrow the band to what a rule wants to see of a position."""
-        low, high = prices_for(position, contract, watch)
-        if position.size > 0:
-            if low > self.bid_low:
-                self.bid_low = low
-            if high < self.bid_high:
-                self.bid_high = high
-        else:
-            if low > self.ask_low:
-                self.ask_low = low
-            if high < self.ask_high:
-                self.ask_high = high
 
 
 class Bands:
@@ -75,6 +73,10 @@ class Bands:
         """Contracts that any account holds."""
         return set(self._of)
 
+    def held_by(self, account_id: int) -> set[str]:
+        """Contracts for which the account has bands."""
+        return self._held.get(account_id, _NONE)
+
     def set(self, account_id: int, bands: dict[str, Band]) -> None:
         """Replace all bands of an account."""
         before = self._held.get(account_id, set())
@@ -86,17 +88,22 @@ class Bands:
             else:
                 del self._of[contract_id], self._tightest[contract_id]
         for contract_id, band in bands.items():
-            holders = self._of.setdefault(contract_id, {})
-            if holders.get(account_id) == band:
-                continue
-            holders[account_id] = band
-            self._tighten(contract_id)
+            self.put(account_id, contract_id, band)
         self._held[account_id] = set(bands)
 
     def put(self, account_id: int, contract_id: str, band: Band) -> None:
         """Replace the band of one contract that the account holds."""
-        self._of[contract_id][account_id] = band
-        self._tighten(contract_id)
+        holders = self._of.get(contract_id)
+        if holders is None:
+            holders = self._of[contract_id] = {}
+            self._tightest[contract_id] = Band()
+        known = holders.get(account_id)
+        holders[account_id] = band
+        tightest = self._tightest[contract_id]
+        if known is not None and _loosens(known, band, tightest):
+            self._tighten(contract_id)
+        else:
+            tightest.narrow(band)
 
     def _tighten(self, contract_id: str) -> None:
         bid_low, bid_high, ask_low, ask_high = NEVER_LOW, NEVER_HIGH, NEVER_LOW, NEVER_HIGH
@@ -110,6 +117,16 @@ class Bands:
             if band.ask_high < ask_high:
                 ask_high = band.ask_high
         self._tightest[contract_id] = Band(bid_low, bid_high, ask_low, ask_high)
+
+
+def _loosens(known: Band, band: Band, tightest: Band) -> bool:
+    """Whether a band in place of a known one may leave the tightest of all less tight."""
+    return (
+        band.bid_low < known.bid_low == tightest.bid_low
+        or band.bid_high > known.bid_high == tightest.bid_high
+        or band.ask_low < known.ask_low == tightest.ask_low
+        or band.ask_high > known.ask_high == tightest.ask_high
+    )
 
 
 def prices_for(position: Position, contract: Contract, watch: Watch) -> tuple[int, int]:

@@ -156,7 +156,7 @@ class Engine:
             self.account(action.account_id).leftovers.append(action)
         for account in self.accounts.values():
             self._judge.recall_warnings(account)
-            self._schedule(account, [])
+            self._schedule(account, (), [])
 
     def account(self, account_id: int) -> AccountState:
         """The account's state, made when it is first heard of."""
@@ -202,27 +202,23 @@ class Engine:
             self._timers(out)
         for account_id in touched:
             account = self.accounts[account_id]
-            self._judge.judge(account, (Trigger.QUOTES,), out)
-            quoting = self._judge.on(account_id, Trigger.QUOTES)
-            together = any(state.rule.sums for state in quoting)
-            self._conclude(account, out, bands=together)
-            position = account.positions.get(contract_id)
-            if position is not None and not together:
-                self._quotes.put(account, position, quoting, self.view, out)
+            judged = self._judge.judge(account, (Trigger.QUOTES,), out)
+            self._conclude(account, judged, out)
+            self._set_bands(account, judged, contract_id, out)
         return out
 
     def _on_position(self, event: PositionUpdate, out: list[Decision]) -> None:
         account = self.account(event.account_id)
         account.apply_position(event.position, self.now)
-        self._touched(account, (Trigger.POSITIONS,), out)
+        self._touched(account, (Trigger.POSITIONS,), out, contract_id=event.position.contract_id)
 
     def _on_order(self, event: OrderUpdate, out: list[Decision]) -> None:
         account = self.account(event.account_id)
         account.apply_order(event.order, self.now)
         self._grow(account, out)
         # Of the orders, only stops can change what a rule must see of the quotes.
-        bands = event.order.type == OrderType.STOP and self._judge.orders_move_bands(account.account_id)
-        self._touched(account, (Trigger.ORDERS,), out, bands=bands)
+        stop = event.order.type == OrderType.STOP
+        self._touched(account, (Trigger.ORDERS,), out, bands=stop, contract_id=event.order.contract_id)
 
     def _on_trade(self, event: TradeUpdate, out: list[Decision]) -> None:
         account = self.account(event.account_id)
@@ -245,8 +241,7 @@ class Engine:
         account.apply_orders(event)
         if account.leftovers:
             leftovers.settle_orders(account, self.now, out)
-        bands = first or self._judge.orders_move_bands(account.account_id)
-        self._touched(account, ALL_TRIGGERS if first else (Trigger.ORDERS,), out, bands=bands)
+        self._touched(account, ALL_TRIGGERS if first else (Trigger.ORDERS,), out)
 
     def _on_trades(self, event: TradesSnapshot, out: list[Decision]) -> None:
         account = self.account(event.account_id)
@@ -279,8 +274,7 @@ class Engine:
             return
         self.market.learn(event.contract)
         for account in self.accounts.values():
-            orders = any(order.contract_id == contract_id for order in account.orders.values())
-            if contract_id in account.positions or orders:
+            if contract_id in account.positions or account.orders_of(contract_id):
                 self._touched(account, ALL_TRIGGERS, out)
 
     def _on_connection(self, event: ConnectionChanged, out: list[Decision]) -> None:
@@ -314,7 +308,7 @@ class Engine:
         baseline = held_baseline(account, self.now) if event.keep_positions else None
         verdict = LockVerdict(kind, f"request of {event.at} until {until}", reason, until, baseline=baseline)
         self._judge.lock(account, MANUAL_RULE_ID, verdict, out)
-        self._conclude(account, out)
+        self._conclude(account, (), out)
 
     def _on_clear_requested(self, event: ClearRequested, out: list[Decision]) -> None:
         for account in self.accounts.values():
@@ -403,39 +397,57 @@ class Engine:
         self._judge.set_rules(account, rules_config)
 
     def _touched(
-        self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision], *, bands: bool = True
+        self,
+        account: AccountState,
+        triggers: Sequence[Trigger],
+        out: list[Decision],
+        *,
+        bands: bool = True,
+        contract_id: str | None = None,
     ) -> None:
+        """Judge an account after an event. `contract_id`: the event is about this contract alone."""
         if account.locks:
             for lockout in account.locks.values():
                 if lockout.baseline and account.positions_read_at and shrink_baseline(lockout, account, None, self.now):
                     out.append(LockChanged(lockout))
-        self._judge.judge(account, triggers, out)
-        self._conclude(account, out, bands=bands)
+        judged = self._judge.judge(account, triggers, out)
+        self._conclude(account, judged, out)
+        if bands:
+            self._set_bands(account, judged, contract_id, out)
 
-    def _conclude(self, account: AccountState, out: list[Decision], *, bands: bool = True) -> None:
-        """Turn what is demanded into obligations, set the bands and the timers."""
-        for contract_id, latch in account.latches.items():
-            if latch.cancel_orders:
-                closing = obligations.closing_now(account)
-                for order in account.orders.values():
-                    if order.contract_id == contract_id and order.order_id not in closing:
-                        account.order_latches.setdefault(order.order_id, latch)
-        rules = self._judge.rules(account.account_id)
+    def _conclude(self, account: AccountState, judged: Sequence[RuleState], out: list[Decision]) -> None:
+        """Turn what is demanded into obligations; ask the rules that were judged for their times."""
+        if account.latches:
+            self._latch_orders(account)
+        account_id = account.account_id
         demanding = account.locks or account.latches or account.order_latches or account.obligations
-        if demanding or any(state.verdicts for state in rules):
-            wanted = obligations.demands(account, self.market, rules, self.now)
+        if demanding or self._judge.demanding(account_id):
+            wanted = obligations.demands(account, self.market, self._judge.rules(account_id), self.now)
             if wanted or account.obligations:
                 obligations.reconcile(account, wanted, self.now, self._new_action_id, out)
         if account.unsaved_memory:
             for key in sorted(account.unsaved_memory):
                 out.append(Remember(account.account_id, key, dict(account.memory.get(key, {}))))
             account.unsaved_memory.clear()
-        if bands:
-            self._quotes.set(account, self._judge.on(account.account_id, Trigger.QUOTES), self.view, out)
-        self._schedule(account, out)
+        self._schedule(account, judged, out)
 
-    def _schedule(self, account: AccountState, out: list[Decision]) -> None:
-        self._timetable.schedule(account, self._judge.on(account.account_id, Trigger.TIMER), self.view, out)
+    @staticmethod
+    def _latch_orders(account: AccountState) -> None:
+        for contract_id, latch in account.latches.items():
+            if latch.cancel_orders:
+                closing = obligations.closing_now(account)
+                for order in account.orders_of(contract_id):
+                    if order.order_id not in closing:
+                        account.order_latches.setdefault(order.order_id, latch)
+
+    def _set_bands(
+        self, account: AccountState, judged: Sequence[RuleState], contract_id: str | None, out: list[Decision]
+    ) -> None:
+        quoting = self._judge.on(account.account_id, Trigger.QUOTES)
+        self._quotes.set(account, judged, quoting, contract_id, self.view, out)
+
+    def _schedule(self, account: AccountState, judged: Sequence[RuleState], out: list[Decision]) -> None:
+        self._timetable.schedule(account, judged, self._judge.on(account.account_id, Trigger.TIMER), self.view, out)
 
     def _new_action_id(self) -> int:
         self._next_action_id += 1
@@ -463,6 +475,7 @@ class Engine:
     def gauge(self, account: AccountState, state: RuleState) -> Gauge | None:
         """How near an account is to a rule's limit; None when the rule has no scale or cannot be judged."""
         self.view.now = self.now
+        self.view.begin()
         try:
             return state.rule.gauge(account, self.view)
         except Exception:  # noqa: BLE001 - reported when it is judged

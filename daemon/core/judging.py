@@ -29,28 +29,31 @@ from shared.models import LockoutKind
 class Judge:
     """The rules of every account, with what the engine keeps of each. `view` is set anew with each configuration."""
 
-    __slots__ = ("_by_trigger", "_on_both", "_rules", "next_lockout_id", "view")
+    __slots__ = ("_by_trigger", "_rules", "next_lockout_id", "view")
 
     def __init__(self, view: View, next_lockout_id: int) -> None:
         self.view = view
         self.next_lockout_id = next_lockout_id
         self._rules: dict[int, list[RuleState]] = {}
         self._by_trigger: dict[int, list[list[RuleState]]] = {}
-        self._on_both: set[int] = set()
 
     def set_rules(self, account: AccountState, config: RulesConfig) -> None:
         """Judge the account by these rules from now on. What failed before is not reported again today."""
         failed = {state.rule.rule_id for state in self._rules.get(account.account_id, ()) if state.failed}
-        rules = [RuleState(rule, needs=mask_of(rule.needs)) for rule in build_rules(config)]
-        for state in rules:
-            state.failed = state.rule.rule_id in failed
+        rules = [
+            RuleState(
+                rule,
+                failed=rule.rule_id in failed,
+                needs=mask_of(rule.needs),
+                timed=Trigger.TIMER in rule.triggers,
+                quoted=Trigger.QUOTES in rule.triggers,
+            )
+            for rule in build_rules(config)
+        ]
         self._rules[account.account_id] = rules
         self._by_trigger[account.account_id] = [
             [state for state in rules if trigger in state.rule.triggers] for trigger in Trigger
         ]
-        self._on_both.discard(account.account_id)
-        if any({Trigger.QUOTES, Trigger.ORDERS} <= state.rule.triggers for state in rules):
-            self._on_both.add(account.account_id)
 
     def rules(self, account_id: int) -> list[RuleState]:
         """The rules of an account, in the order of their ids."""
@@ -60,12 +63,18 @@ class Judge:
         """Those rules of an account that want a trigger."""
         return self._by_trigger[account_id][trigger]
 
-    def orders_move_bands(self, account_id: int) -> bool:
-        """Whether what a rule must see of the quotes depends on the working orders."""
-        return account_id in self._on_both
+    def demanding(self, account_id: int) -> bool:
+        """Whether a verdict of any rule stands."""
+        for state in self._rules[account_id]:  # `any` costs three times as much  # noqa: SIM110
+            if state.verdicts:
+                return True
+        return False
 
-    def judge(self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision]) -> None:
-        """Let the rules that want one of the triggers look at the account; several triggers mean all rules."""
+    def judge(self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision]) -> list[RuleState]:
+        """Let the rules that want one of the triggers look at the account; several triggers mean all rules.
+
+        Returns those that did. One whose reads are still missing cannot; it wants neither quotes nor time till then.
+        """
         by_trigger = self._by_trigger[account.account_id]
         unread = (
             (not account.positions_read_at) << Trigger.POSITIONS
@@ -74,10 +83,14 @@ class Judge:
         )
         states = by_trigger[triggers[0]] if len(triggers) == 1 else self._rules[account.account_id]
         view = self.view
+        view.begin()
+        judged = []
         for state in states:
             rule = state.rule
             if state.needs & unread:
+                state.due = None
                 continue
+            judged.append(state)
             try:
                 state.verdicts = verdicts = rule.judge(account, view)
                 for verdict in verdicts:
@@ -87,6 +100,7 @@ class Judge:
                     limit_warnings.warn(account, state, percent, view, out)
             except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
                 failures.report(account, state, error, view.now, out)
+        return judged
 
     def recall_warnings(self, account: AccountState) -> None:
         """Take the warnings given today from the account's memory, so that none is given twice."""

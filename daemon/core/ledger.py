@@ -18,6 +18,9 @@ from daemon.core.units import SECOND_US
 KEPT_US = 26 * 3600 * SECOND_US
 """Entries are remembered this long across a reset: a session window (RULE-006) can span it."""
 
+_AFTER = 1 << 63
+"""Beyond every order id: (time, _AFTER) comes after all entries of that time."""
+
 
 @dataclass(slots=True)
 class ClosingOrder:
@@ -123,13 +126,13 @@ class Ledger:
         for times in (self._entry_times, self._earlier_entries):
             if not times or times[-1][0] <= since:
                 continue
-            count += bisect_right(times, until, key=_time) - bisect_right(times, since, key=_time)
+            count += bisect_right(times, (until, _AFTER)) - bisect_right(times, (since, _AFTER))
         # An order that was filled on both sides of the reset is one entry.
         return count - sum(since < before and at <= until for before, at in self._split.values())
 
     def entries_from(self, at: int) -> list[tuple[int, int]]:
         """(time, order id) of the day's entries at or after a time, in the order of time."""
-        return self._entry_times[bisect_left(self._entry_times, at, key=_time) :]
+        return self._entry_times[bisect_left(self._entry_times, (at, 0)) :]
 
     def peak(self, *, net: bool) -> int:
         """Highest realized P&L of the day so far, never below 0, in the order of the trades' times."""
@@ -276,7 +279,3 @@ class Ledger:
         item = (entry.at, entry.order_id)
         self._split.pop(entry.order_id, None)
         self._entry_times = [held for held in self._entry_times if held != item]
-
-
-def _time(item: tuple[int, int]) -> int:
-    return item[0]

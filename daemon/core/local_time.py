@@ -47,7 +47,7 @@ def instant(day: date, at: time, tz: ZoneInfo) -> int:
 class TradingDays:
     """Trading days from one reset to the next. A trading day is named by the date of the reset that ends it."""
 
-    __slots__ = ("_end", "_start", "_tz", "no_reset_before", "reset", "timezone")
+    __slots__ = ("_end", "_start", "_tz", "_week", "no_reset_before", "reset", "timezone")
 
     def __init__(self, reset: time, timezone: str, no_reset_before: int = 0) -> None:
         """`no_reset_before`: a reset within the 20 hours before that moment (microseconds UTC) is left out, so that a
@@ -58,6 +58,7 @@ class TradingDays:
         self._tz = zone(timezone)
         self._start = 0
         self._end = 0
+        self._week = (0, 0)
 
     def bounds(self, at: int) -> tuple[int, int]:
         """Start (inclusive) and end (exclusive) of the trading day that holds `at`, microseconds UTC."""
@@ -79,8 +80,10 @@ class TradingDays:
     def week_start(self, at: int) -> int:
         """Start of the trading week of `at`: the reset of the last Friday, when the futures week closes."""
         start, _ = self.bounds(at)
-        day = from_micros(start).astimezone(self._tz).date()
-        return instant(day - timedelta(days=(day.weekday() - 4) % 7), self.reset, self._tz)
+        if start != self._week[0]:
+            day = from_micros(start).astimezone(self._tz).date()
+            self._week = (start, instant(day - timedelta(days=(day.weekday() - 4) % 7), self.reset, self._tz))
+        return self._week[1]
 
     def week_end(self, at: int) -> int:
         """End of the trading week of `at`: the reset of the coming Friday."""

@@ -113,14 +113,24 @@ class Market:
             return None
         return (price - position.average_price) * contract.tick_value * position.size, contract.tick_size
 
-    def unrealized_of(self, positions: Iterable[Position]) -> tuple[int, int]:
-        """Unrealized P&L of several positions together, exactly, as a fraction; those without a price count as 0."""
-        total, common = 0, 1
+    def unrealized_by_contract(self, positions: Iterable[Position]) -> dict[str, tuple[int, int]]:
+        """`unrealized_exactly` of every position that has a price, by contract id."""
+        found = {}
         for position in positions:
             parts = self.unrealized_exactly(position)
             if parts is not None:
-                amount, scale = parts
-                total, common = (
-                    (total + amount, common) if scale == common else (total * scale + amount * common, common * scale)
-                )
-        return total, common
+                found[position.contract_id] = parts
+        return found
+
+
+def total_of(fractions: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """The exact sum of fractions (numerator, denominator > 0)."""
+    total, common = 0, 1
+    for amount, scale in fractions:
+        if scale == common:
+            total += amount
+        elif common == 1:
+            total, common = total * scale + amount, scale
+        else:
+            total, common = total * scale + amount * common, common * scale
+    return total, common

@@ -1,13 +1,17 @@
 """Which quotes must be judged and for whom: the rules' watches as price bands, and quotes that have stopped coming."""
 
+# Compared by hand in here, because `min` and `max` cost four times as much.
+# ruff: noqa: PLR1730
+
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from daemon.core import failures
-from daemon.core.bands import Band, Bands
+from daemon.core.bands import NEVER_HIGH, NEVER_LOW, Band, Bands, prices_for
 from daemon.core.decisions import Decision, Warn
-from daemon.core.rule import EVERY_QUOTE, RuleState, View, next_level
+from daemon.core.rule import EVERY_QUOTE, RuleState, View, Watch, next_level
+from daemon.core.shares import Shares, spread
 from daemon.core.state import AccountState, Position
 from daemon.core.units import SECOND_US
 
@@ -17,32 +21,49 @@ STALE_QUOTE_US = 10 * SECOND_US
 class QuoteWatch:
     """The bands of all positions; see `daemon.core.bands`. `stale`: held contracts without a quote for 10 s."""
 
-    __slots__ = ("bands", "stale")
+    __slots__ = ("_shares", "bands", "stale")
 
     def __init__(self) -> None:
         self.bands = Bands()
+        self._shares: dict[int, Shares] = {}
         self.stale: set[str] = set()
 
-    def set(self, account: AccountState, quoting: Sequence[RuleState], view: View, out: list[Decision]) -> None:
-        """Find the bands of all positions of an account anew."""
-        self.bands.set(
-            account.account_id,
-            {
-                contract_id: _band(account, position, quoting, view, out)
-                for contract_id, position in account.positions.items()
-            },
-        )
-
-    def put(
+    def set(  # noqa: PLR0917
         self,
         account: AccountState,
-        position: Position,
-        quoting: Sequence[RuleState],
+        judged: Iterable[RuleState],
+        quoting: Iterable[RuleState],
+        contract_id: str | None,
         view: View,
         out: list[Decision],
     ) -> None:
-        """Find the band of one position anew."""
-        self.bands.put(account.account_id, position.contract_id, _band(account, position, quoting, view, out))
+        """Find the bands of an account's positions anew, as far as the rules that were judged look at quotes.
+
+        `contract_id`: what they were judged on is about this contract alone.
+        """
+        bands, account_id, positions = self.bands, account.account_id, account.positions
+        asked = every = sums = False
+        for state in judged:
+            if not state.quoted:
+                continue
+            level = next_level(state.warned)
+            if state.rule.sums:
+                sums = True
+                state.total = _total(account, state, level, view, out)
+            else:
+                asked = True
+                every |= _ask(account, state, level, contract_id, view, out)
+            state.level = level
+        shares = self._shares.get(account_id)
+        if sums:
+            shares, anew = spread(shares, account, quoting, contract_id, view)
+            self._shares[account_id] = shares
+            every |= anew
+            asked = True
+        if every or positions.keys() != bands.held_by(account_id):
+            bands.set(account_id, {held: _band(position, quoting, shares) for held, position in positions.items()})
+        elif asked and contract_id in positions:
+            bands.put(account_id, contract_id, _band(positions[contract_id], quoting, shares))
 
     def find_stale(self, accounts: dict[int, AccountState], view: View, out: list[Decision]) -> None:
         """Warn the holders of contracts whose quotes have stopped coming, once each time they stop."""
@@ -65,19 +86,50 @@ class QuoteWatch:
         self.stale &= held
 
 
-def _band(
-    account: AccountState, position: Position, quoting: Sequence[RuleState], view: View, out: list[Decision]
-) -> Band:
-    band = Band()
-    contract = view.market.contracts.get(position.contract_id)
-    if contract is None:
-        return band
-    for state in quoting:
+def _total(account: AccountState, state: RuleState, level: int, view: View, out: list[Decision]) -> Watch:
+    """Ask a rule that sums at which total it must see a quote."""
+    try:
+        return state.rule.watch_total(account, view, level)
+    except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one; it is shown every quote
+        failures.report(account, state, error, view.now, out)
+        return EVERY_QUOTE
+
+
+def _ask(  # noqa: PLR0917
+    account: AccountState, state: RuleState, level: int, contract_id: str | None, view: View, out: list[Decision]
+) -> bool:
+    """Ask a rule which prices it must see; returns whether it was asked about all positions."""
+    positions = account.positions
+    looked_at: Iterable[Position]
+    if contract_id is None or level != state.level:
+        every, looked_at = True, positions.values()
+    else:
+        every, looked_at = False, (positions[contract_id],) if contract_id in positions else ()
+    for position in looked_at:
+        contract = view.market.contracts.get(position.contract_id)
+        if contract is None:
+            state.watched.pop(position.contract_id, None)  # when it is learned, all rules are judged
+            continue
         try:
-            watch = state.rule.watch(account, position, view, next_level(state.warned))
+            watch = state.rule.watch(account, position, view, level)
         except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one; it is shown every quote
             failures.report(account, state, error, view.now, out)
             watch = EVERY_QUOTE
-        if watch.loss_at is not None or watch.gain_at is not None:
-            band.take_in(position, contract, watch)
-    return band
+        state.watched[position.contract_id] = prices_for(position, contract, watch)
+    return every
+
+
+def _band(position: Position, quoting: Iterable[RuleState], shares: Shares | None) -> Band:
+    """What all rules together must see of a position."""
+    contract_id = position.contract_id
+    low, high = NEVER_LOW, NEVER_HIGH
+    if shares is not None and contract_id in shares.prices:
+        low, high = shares.prices[contract_id]
+    for state in quoting:
+        prices = state.watched.get(contract_id)
+        if prices is not None:
+            if prices[0] > low:
+                low = prices[0]
+            if prices[1] < high:
+                high = prices[1]
+    return Band(bid_low=low, bid_high=high) if position.size > 0 else Band(ask_low=low, ask_high=high)

@@ -2,7 +2,8 @@
 
 A rule is judged after each event of its `triggers`. Its verdicts replace those of its judgement before, so a rule
 states what must hold now; `Flatten` alone is kept by the engine until the position is gone, whatever the price does
-meanwhile.
+meanwhile. The same goes for what it must see of the quotes (`watch`) and when it must look again (`next_due`): both
+stay as they are until the rule is judged again, so they may depend only on what it is judged on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from daemon.core.local_time import TradingDays
+from daemon.core.market import total_of
 from daemon.core.state import AccountState, Market, Position
 from shared.models import LockoutKind
 
@@ -48,6 +50,29 @@ class View:
     net: bool
     days: TradingDays
     calendar: HolidayCalendar
+    _each: dict[str, tuple[int, int]] | None = None
+    _total: tuple[int, int] | None = None
+
+    def begin(self) -> None:
+        """Another account is looked at, or its positions or prices may have changed: forget what was worked out."""
+        self._each = self._total = None
+
+    def open_pnl(self, account: AccountState) -> dict[str, tuple[int, int]]:
+        """Unrealized P&L of each position that has a price, by contract id: a fraction of micro-dollars, see `Market`.
+
+        Worked out once in each judgement of an account, for all rules.
+        """
+        each = self._each
+        if each is None:
+            each = self._each = self.market.unrealized_by_contract(account.positions.values())
+        return each
+
+    def total_open_pnl(self, account: AccountState) -> tuple[int, int]:
+        """Unrealized P&L of all positions together: a fraction of micro-dollars; one without a price counts as 0."""
+        total = self._total
+        if total is None:
+            total = self._total = total_of(self.open_pnl(account).values())
+        return total
 
     def until_text(self, at: int) -> str:
         """An instant for people, in the zone of the reset."""
@@ -165,7 +190,7 @@ class Gauge:
 
 @dataclass(slots=True)
 class Watch:
-    """Unrealized P&L of a position (micro-dollars) at or beyond which a quote must be judged; None = never."""
+    """Unrealized P&L (micro-dollars) at or beyond which a quote must be judged; None = never."""
 
     loss_at: int | None = None
     gain_at: int | None = None
@@ -186,7 +211,7 @@ class Rule:
     """Reads (POSITIONS, ORDERS, TRADES) that must have succeeded once before the rule can be judged."""
 
     sums: ClassVar[bool] = False
-    """Whether the rule looks at all positions together, so that a quote of one moves what it must see of the others."""
+    """Whether the rule looks at the unrealized P&L of all positions together: `watch_total` in place of `watch`."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -209,6 +234,10 @@ class Rule:
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
         """Which quotes of a position's contract the rule must see, to notice `level` percent of its limit in time."""
+        return NO_WATCH
+
+    def watch_total(self, account: AccountState, view: View, level: int) -> Watch:
+        """The same for a rule that `sums`: unrealized P&L of all positions together at which it must see a quote."""
         return NO_WATCH
 
 
@@ -237,15 +266,29 @@ def share_of(limit: int, level: int) -> int:
     return -(-limit * level // 100) if limit > 0 else limit * level // 100
 
 
+UNPLANNED = -1
+
+
 @dataclass(slots=True)
 class RuleState:
-    """What the engine keeps of one rule for one account."""
+    """What the engine keeps of one rule for one account.
+
+    `due`: its own next time, microseconds UTC; None = never, `UNPLANNED` = not asked yet. What it must see of the
+    quotes, for the warning level `level`: `watched`, by contract id the prices (nanos) at or below which, and at or
+    above which, it must be judged; `total`, of a rule that sums. See `daemon.core.quote_watch`.
+    """
 
     rule: Rule
     verdicts: Sequence[Verdict] = NOTHING
     warned: set[int] = field(default_factory=set)
     failed: bool = False
     needs: int = 0
+    timed: bool = False
+    quoted: bool = False
+    due: int | None = UNPLANNED
+    level: int = 0
+    watched: dict[str, tuple[int, int]] = field(default_factory=dict)
+    total: Watch = field(default_factory=Watch)
 
 
 def allowed_size(lockout: Lockout, contract_id: str, size: int) -> int:

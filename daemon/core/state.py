@@ -5,6 +5,7 @@ Sizes are signed contracts, prices nanos, money micro-dollars, times microsecond
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,9 @@ SETTLING_US = 2 * SECOND_US
 
 TOMBSTONE_US = 600 * SECOND_US
 """How long it is remembered that an order ended, so that an older message cannot bring it back."""
+
+
+_NO_ORDERS: dict[int, OrderRecord] = {}
 
 
 @dataclass(slots=True)
@@ -124,6 +128,7 @@ class AccountState:
     filled: dict[int, int] = field(default_factory=dict)
     _unmatched: dict[str, _Unmatched] = field(default_factory=dict)
     _sequence: int = 0
+    _orders_of: dict[str, dict[int, OrderRecord]] = field(default_factory=dict)
 
     @property
     def reconciled(self) -> bool:
@@ -138,6 +143,14 @@ class AccountState:
         """Signed size held, 0 when flat."""
         position = self.positions.get(contract_id)
         return position.size if position is not None else 0
+
+    def orders_of(self, contract_id: str) -> Collection[OrderRecord]:
+        """The working orders of one contract."""
+        return self._orders_of.get(contract_id, _NO_ORDERS).values()
+
+    def contracts_with_orders(self) -> Collection[str]:
+        """Contracts in which orders work."""
+        return self._orders_of.keys()
 
     def position_read_at(self, contract_id: str) -> int:
         """Start of the read that the current size stems from; 0 when it was pushed, or never read."""
@@ -228,7 +241,7 @@ class AccountState:
         found = {order.order_id: order for order in event.orders}
         for order_id in [held for held in self.orders if held not in found]:
             if self._order_events.get(order_id, -1) < started:
-                del self.orders[order_id]
+                self._drop_order(order_id)
                 self._order_events.pop(order_id, None)
                 self.refused_moves.pop(order_id, None)
         for order_id, order in found.items():
@@ -307,13 +320,26 @@ class AccountState:
         if order.fill_volume > self.filled.get(order.order_id, 0):
             self.filled[order.order_id] = order.fill_volume
         if not order.working:
-            self.orders.pop(order.order_id, None)
+            self._drop_order(order.order_id)
             self._ended_orders[order.order_id] = at
             self._order_events.pop(order.order_id, None)
             self.order_latches.pop(order.order_id, None)
             self.refused_moves.pop(order.order_id, None)
         elif order.order_id not in self._ended_orders:
+            known = self.orders.get(order.order_id)
+            if known is not None and known.contract_id != order.contract_id:
+                self._drop_order(order.order_id)
             self.orders[order.order_id] = order
+            self._orders_of.setdefault(order.contract_id, {})[order.order_id] = order
+
+    def _drop_order(self, order_id: int) -> None:
+        order = self.orders.pop(order_id, None)
+        if order is None:
+            return
+        same = self._orders_of[order.contract_id]
+        del same[order_id]
+        if not same:
+            del self._orders_of[order.contract_id]
 
     def _unmatched_now(self, contract_id: str, at: int) -> _Unmatched:
         known = self._unmatched.get(contract_id)

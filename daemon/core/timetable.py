@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from daemon.core import failures
 from daemon.core.decisions import Decision
-from daemon.core.rule import RuleState, View
+from daemon.core.rule import UNPLANNED, RuleState, View
 from daemon.core.state import AccountState
 from daemon.core.units import SECOND_US
 
@@ -37,8 +37,18 @@ class Timetable:
         """All that was due has been worked off: `due` becomes the earliest again."""
         self.due = min(self._of.values(), default=day_end)
 
-    def schedule(self, account: AccountState, timers: Iterable[RuleState], view: View, out: list[Decision]) -> None:
-        """Find an account's next time anew. A rule that cannot say its own is judged every second."""
+    def schedule(
+        self,
+        account: AccountState,
+        judged: Iterable[RuleState],
+        timers: Iterable[RuleState],
+        view: View,
+        out: list[Decision],
+    ) -> None:
+        """Find an account's next time anew; of the rules those that were judged may have another one."""
+        for state in judged:
+            if state.timed:
+                state.due = _ask(account, state, view, out)
         due = account.ledger.day_end
         for lockout in account.locks.values():
             if lockout.expires_at is not None:
@@ -46,12 +56,19 @@ class Timetable:
             if lockout.clear_due_at is not None:
                 due = min(due, lockout.clear_due_at)
         for state in timers:
-            try:
-                at = state.rule.next_due(account, view)
-            except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
-                failures.report(account, state, error, view.now, out)
-                at = view.now + SECOND_US
-            if at is not None:
-                due = min(due, max(at, view.now + 1))
+            if state.due == UNPLANNED:
+                state.due = _ask(account, state, view, out)
+            if state.due is not None and state.due < due:
+                due = state.due
+        due = max(due, view.now + 1)
         self._of[account.account_id] = due
         self.due = min(self.due, due) if self.due else min(self._of.values())
+
+
+def _ask(account: AccountState, state: RuleState, view: View, out: list[Decision]) -> int | None:
+    """When a rule must look next. One that cannot say it is judged every second."""
+    try:
+        return state.rule.next_due(account, view)
+    except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
+        failures.report(account, state, error, view.now, out)
+        return view.now + SECOND_US

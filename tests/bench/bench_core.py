@@ -71,7 +71,7 @@ def prepared(accounts: int, positions: int, *, everything: bool = False) -> tupl
         engine.handle(ContractSeen(at, contract))
         engine.handle(quote(at, contract.contract_id, 0))
     for account in range(1, accounts + 1):
-        engine.handle(AccountUpdate(at, account, "trader1", f"A{account}", True, None))
+        engine.handle(AccountUpdate(at, account, "trader1", f"A{account}", True, 50_000_000_000))
         held = tuple(PositionRecord(held, 2, price_to_nanos(20_000), 1, at) for held in HELD[:positions])
         engine.handle(PositionsSnapshot(at, account, at, held))
         engine.handle(OrdersSnapshot(at, account, at, ()))

@@ -48,8 +48,7 @@ class EveryQuote(Engine):
             self._timers(out)
         for account_id in self._bands.holders(event.contract_id):
             account = self.accounts[account_id]
-            self._judge.judge(account, (Trigger.QUOTES,), out)
-            self._conclude(account, out)
+            self._conclude(account, self._judge.judge(account, (Trigger.QUOTES,), out), out)
         return out
 
 

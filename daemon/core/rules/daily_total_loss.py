@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daemon.core.rule import (
-    EVERY_QUOTE,
     NOTHING,
     Gauge,
     LockVerdict,
@@ -17,7 +16,7 @@ from daemon.core.rule import (
     percent_of,
     share_of,
 )
-from daemon.core.state import AccountState, Position
+from daemon.core.state import AccountState
 from daemon.core.units import dollars, money_to_micros
 from shared.config import DailyTotalLoss
 from shared.models import LockoutKind
@@ -41,7 +40,7 @@ class DailyTotalLossRule(Rule):
     @staticmethod
     def _total(account: AccountState, view: View) -> tuple[int, int]:
         """Total P&L as a fraction of micro-dollars."""
-        amount, scale = view.market.unrealized_of(account.positions.values())
+        amount, scale = view.total_open_pnl(account)
         return amount + view.realized(account) * scale, scale
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
@@ -58,17 +57,13 @@ class DailyTotalLossRule(Rule):
         cause = f"{view.day_end} {realized} {self._limit} {sorted(account.positions)}"
         return [LockVerdict(LockoutKind.HARD, cause, reason, view.day_end)]
 
-    def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
-        """Each position may lose its equal part of what is left before the total is looked at again."""
-        unrealized = view.market.unrealized(position)
-        if unrealized is None:
-            return EVERY_QUOTE  # its first price must be seen
+    def watch_total(self, account: AccountState, view: View, level: int) -> Watch:
+        """See `Rule.watch_total`."""
         amount, scale = self._total(account, view)
-        slack = -(-amount // scale) - share_of(self._limit, level)
-        if slack <= 0:
-            return EVERY_QUOTE if level == 100 else self.watch(account, position, view, 100)
-        # One micro-dollar less: each position's P&L was rounded down.
-        return Watch(loss_at=unrealized - max(0, (slack - 1) // len(account.positions) - 1))
+        stop = share_of(self._limit, level)
+        if amount <= stop * scale:
+            stop = self._limit  # that level has been passed without a warning: the breach is next
+        return Watch(loss_at=stop - view.realized(account))
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit used."""

@@ -26,15 +26,14 @@ class DailyUnrealizedLossRule(Rule):
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
-        for position in account.positions.values():
-            parts = view.market.unrealized_exactly(position)
-            if parts is not None and parts[0] <= self._limit * parts[1]:
-                symbol = view.market.symbol(position.contract_id)
+        for contract_id, (amount, scale) in view.open_pnl(account).items():
+            if amount <= self._limit * scale:
+                symbol = view.market.symbol(contract_id)
                 reason = (
-                    f"Open loss {dollars(parts[0] // parts[1])} in {symbol} reached the limit of"
+                    f"Open loss {dollars(amount // scale)} in {symbol} reached the limit of"
                     f" {dollars(self._limit)}; the position is closed."
                 )
-                verdicts.append(Flatten(position.contract_id, reason, cancel_orders=True))
+                verdicts.append(Flatten(contract_id, reason, cancel_orders=True))
         return verdicts
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
@@ -45,13 +44,12 @@ class DailyUnrealizedLossRule(Rule):
 
     def _worst(self, account: AccountState, view: View) -> tuple[int, str] | None:
         """P&L rounded up, of the positions that are not being closed already."""
-        known = [
-            (-(-parts[0] // parts[1]), position.contract_id)
-            for position in account.positions.values()
-            if position.contract_id not in account.latches
-            and (parts := view.market.unrealized_exactly(position)) is not None
-        ]
-        return min(known, default=None)
+        worst = None
+        for contract_id, (amount, scale) in view.open_pnl(account).items():
+            rounded = -(-amount // scale)
+            if (worst is None or rounded < worst[0]) and contract_id not in account.latches:
+                worst = (rounded, contract_id)
+        return worst
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit of the worst position."""

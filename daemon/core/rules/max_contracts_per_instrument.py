@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.core.rule import NOTHING, Flatten, Gauge, Reduce, Rule, Trigger, Verdict, View, percent_of
+from daemon.core.rule import Flatten, Gauge, Reduce, Rule, Trigger, Verdict, View, percent_of
 from daemon.core.state import AccountState, Market
 from shared.config import MaxContractsPerInstrument
 
@@ -18,29 +18,38 @@ class MaxContractsPerInstrumentRule(Rule):
 
     config: MaxContractsPerInstrument
 
+    def __init__(self, config: MaxContractsPerInstrument) -> None:
+        super().__init__(config)
+        self._limits: dict[frozenset[str], int | None] = {}
+
     def _limit(self, contract_id: str, market: Market) -> int | None:
         """The least of the limits under any name of the contract."""
-        named = [self.config.limits[name] for name in market.names(contract_id) if name in self.config.limits]
-        return min(named) if named else self.config.unknown_limit
+        names = market.names(contract_id)
+        if names not in self._limits:
+            named = [self.config.limits[name] for name in names if name in self.config.limits]
+            self._limits[names] = min(named) if named else self.config.unknown_limit
+        return self._limits[names]
+
+    def _figures(self, account: AccountState, market: Market) -> dict[str, tuple[int, int]]:
+        """Contracts held and allowed of every symbol that has a limit."""
+        figures: dict[str, tuple[int, int]] = {}
+        for contract_id, position in account.positions.items():
+            limit = self._limit(contract_id, market)
+            if limit is not None:
+                symbol = market.symbol(contract_id)
+                before = figures.get(symbol)
+                figures[symbol] = (abs(position.size) + (before[0] if before is not None else 0), limit)
+        return figures
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
-        positions = account.positions
-        if not positions:
-            return NOTHING
-        market = view.market
-        by_symbol: dict[str, list[str]] = {}
-        for contract_id in positions:
-            by_symbol.setdefault(market.symbol(contract_id), []).append(contract_id)
         verdicts: list[Verdict] = []
-        for symbol, contract_ids in by_symbol.items():
-            limit = self._limit(contract_ids[0], market)
-            if limit is None:
-                continue
-            held = sum(abs(positions[contract_id].size) for contract_id in contract_ids)
+        for symbol, (held, limit) in self._figures(account, view.market).items():
             excess = held - limit
             if excess <= 0:
                 continue
+            positions, market = account.positions, view.market
+            contract_ids = [contract_id for contract_id in positions if market.symbol(contract_id) == symbol]
             reason = f"{held} {symbol} are more than the limit of {limit}"
             if limit == 0:
                 reason = f"{symbol} may not be held: it has no limit above 0"
@@ -58,16 +67,12 @@ class MaxContractsPerInstrumentRule(Rule):
 
     def _worst(self, account: AccountState, view: View) -> tuple[int, int, str] | None:
         """Held, limit and symbol of the symbol nearest to its limit."""
-        held: dict[str, int] = {}
-        limits: dict[str, int] = {}
-        for contract_id, position in account.positions.items():
-            limit = self._limit(contract_id, view.market)
-            if limit is not None:
-                symbol = view.market.symbol(contract_id)
-                held[symbol] = held.get(symbol, 0) + abs(position.size)
-                limits[symbol] = limit
-        worst = max(held, key=lambda symbol: percent_of(held[symbol], limits[symbol]), default=None)
-        return None if worst is None else (held[worst], limits[worst], worst)
+        worst, most = None, -1
+        for symbol, (held, limit) in self._figures(account, view.market).items():
+            share = percent_of(held, limit)
+            if share > most:
+                worst, most = (held, limit, symbol), share
+        return worst
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit, in the symbol nearest to its own; a full limit is not yet a breach."""

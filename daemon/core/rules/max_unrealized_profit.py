@@ -26,15 +26,14 @@ class MaxUnrealizedProfitRule(Rule):
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
-        for position in account.positions.values():
-            parts = view.market.unrealized_exactly(position)
-            if parts is not None and parts[0] >= self._target * parts[1]:
-                symbol = view.market.symbol(position.contract_id)
+        for contract_id, (amount, scale) in view.open_pnl(account).items():
+            if amount >= self._target * scale:
+                symbol = view.market.symbol(contract_id)
                 reason = (
-                    f"Open profit {dollars(parts[0] // parts[1])} in {symbol} reached the target of"
+                    f"Open profit {dollars(amount // scale)} in {symbol} reached the target of"
                     f" {dollars(self._target)}; the position is closed."
                 )
-                verdicts.append(Flatten(position.contract_id, reason, cancel_orders=True))
+                verdicts.append(Flatten(contract_id, reason, cancel_orders=True))
         return verdicts
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
@@ -44,13 +43,12 @@ class MaxUnrealizedProfitRule(Rule):
         return Watch(gain_at=share_of(self._target, level))
 
     def _best(self, account: AccountState, view: View) -> tuple[int, str] | None:
-        known = [
-            (unrealized, position.contract_id)
-            for position in account.positions.values()
-            if position.contract_id not in account.latches
-            and (unrealized := view.market.unrealized(position)) is not None
-        ]
-        return max(known, default=None)
+        best = None
+        for contract_id, (amount, scale) in view.open_pnl(account).items():
+            rounded = amount // scale
+            if (best is None or rounded > best[0]) and contract_id not in account.latches:
+                best = (rounded, contract_id)
+        return best
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the target of the best position."""

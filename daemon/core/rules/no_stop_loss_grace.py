@@ -57,7 +57,10 @@ class NoStopLossGraceRule(Rule):
 
     @staticmethod
     def _covered(account: AccountState, position: Position, view: View) -> int:
-        return sum(order.remaining for order in account.orders.values() if protects(order, position, view.market))
+        orders = account.orders_of(position.contract_id)
+        return sum(
+            order.remaining for order in orders if order.type in _STOPS and protects(order, position, view.market)
+        )
 
     def _since(self, account: AccountState) -> dict[str, tuple[int, int]]:
         """Since when each position has been unprotected, and its direction then."""
@@ -123,11 +126,15 @@ class NoStopLossGraceRule(Rule):
             if contract_id in account.latches:
                 continue
             passed = view.now - started
-            step = next((step for step in self._steps if step > passed), None)
-            moments.append(started + (step or (passed // READ_EVERY_US + 1) * READ_EVERY_US))
+            for step in self._steps:
+                if step > passed:
+                    break
+            else:
+                step = (passed // READ_EVERY_US + 1) * READ_EVERY_US
+            moments.append(started + step)
         for contract_id, position in account.positions.items():
             if view.market.exit_price(contract_id, position.size) is None and any(
-                order.contract_id == contract_id and order.type in _STOPS for order in account.orders.values()
+                order.type in _STOPS for order in account.orders_of(contract_id)
             ):
                 moments.append((view.now // SECOND_US + 1) * SECOND_US)
         return min(moments, default=None)

@@ -33,9 +33,10 @@ class SymbolBlocksRule(Rule):
             if not self._blocked.isdisjoint(names(position.contract_id)):
                 cause = f"position {position.contract_id} {position.increased_at}"
                 verdicts.append(self._verdict(position.contract_id, cause, view))
-        for order in account.orders.values():
-            if not self._blocked.isdisjoint(names(order.contract_id)):
-                verdicts.append(self._verdict(order.contract_id, f"order {order.order_id}", view))
+        for contract_id in account.contracts_with_orders():
+            if not self._blocked.isdisjoint(names(contract_id)):
+                for order in account.orders_of(contract_id):
+                    verdicts.append(self._verdict(contract_id, f"order {order.order_id}", view))
         return verdicts
 
     @staticmethod

@@ -85,9 +85,8 @@ class TradeManagementRule(Rule):
     def _stops(account: AccountState, position: Position) -> list[OrderRecord]:
         return [
             order
-            for order in account.orders.values()
-            if order.contract_id == position.contract_id
-            and order.type == OrderType.STOP
+            for order in account.orders_of(position.contract_id)
+            if order.type == OrderType.STOP
             and order.status == OrderStatus.OPEN
             and order.stop_price is not None
             and signed(order.side, 1) * position.size < 0

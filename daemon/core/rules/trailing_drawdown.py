@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daemon.core.rule import (
-    EVERY_QUOTE,
     NO_WATCH,
     NOTHING,
     Gauge,
@@ -17,7 +16,7 @@ from daemon.core.rule import (
     Watch,
     percent_of,
 )
-from daemon.core.state import AccountState, Position
+from daemon.core.state import AccountState
 from daemon.core.units import MICROS, dollars, money_to_micros
 from shared.config import TrailingDrawdown
 from shared.models import LockoutKind
@@ -51,7 +50,7 @@ class TrailingDrawdownRule(Rule):
 
     @staticmethod
     def _equity(account: AccountState, view: View) -> int:
-        amount, scale = view.market.unrealized_of(account.positions.values())
+        amount, scale = view.total_open_pnl(account)
         return (account.balance or 0) + amount // scale
 
     def _highest(self, account: AccountState, view: View) -> int:
@@ -93,26 +92,17 @@ class TrailingDrawdownRule(Rule):
         cause = f"{view.day_end} {floor} {account.balance} {sorted(account.positions)}"
         return [LockVerdict(LockoutKind.HARD, cause, reason, view.day_end)]
 
-    def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
-        """Equal parts of what is left to the next level below, and any new highest above."""
+    def watch_total(self, account: AccountState, view: View, level: int) -> Watch:
+        """The next level below, and with `intraday` any new highest above."""
         if account.balance is None or self._high is None:
             return NO_WATCH
-        unrealized = view.market.unrealized(position)
-        if unrealized is None:
-            return EVERY_QUOTE  # its first price must be seen
-        equity = self._equity(account, view)
         floor = self._floor(self._high)
-        room = self._high - floor
-        next_stop = self._high + (-room * level // 100)  # `percent` gives the level there first
-        slack = equity - next_stop
-        if slack <= 0:
-            slack = max(1, equity - floor)
-        count = len(account.positions)
-        gain_at = None
-        if self.config.mode == "intraday":
-            gain_at = unrealized + max(1, (self._high - equity) // count)
-        # One micro-dollar less: each position's P&L was rounded down.
-        return Watch(loss_at=unrealized - max(0, slack // count - 1), gain_at=gain_at)
+        stop = self._high + (-(self._high - floor) * level // 100)  # `percent` gives the level there first
+        if self._equity(account, view) <= stop:
+            stop = floor  # that level has been passed without a warning: the breach is next
+        # Equity is rounded down: it is at `stop` until the sum is a whole micro-dollar more.
+        gain_at = self._high - account.balance + 1 if self.config.mode == "intraday" else None
+        return Watch(loss_at=stop - account.balance + 1, gain_at=gain_at)
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the distance from the highest to the floor that is used up."""
