@@ -119,6 +119,10 @@ class Desk:
         self._ids += 1
         return self._ids
 
+    def skip_ids_of(self, other: Desk) -> None:
+        """Use no number that another desk has used."""
+        self._ids = max(self._ids, other._ids) + 1000
+
     def position(self, contract: str, size: int, price: float | str = 100, account: int = 101) -> list[Decision]:
         """The gateway pushes a position of this signed size."""
         self.at += 1000

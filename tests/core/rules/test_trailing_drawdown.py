@@ -1,4 +1,4 @@
-"""RULE-018 trailing drawdown, 019 adds to a losing position."""
+"""RULE-018: account equity against its highest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from daemon.core.engine import Engine
 from daemon.core.events import AccountUpdate
 from daemon.core.units import SECOND_US, from_micros, money_to_micros
 from shared.config import RiskConfig
-from tests.core.desk import ES, MNQ, Desk, rules
+from tests.core.desk import MNQ, Desk, rules
 
 
 def drawdown(**config: Any) -> RiskConfig:
@@ -121,88 +121,3 @@ def test_drawdown_warns_and_shows_its_share() -> None:
         (50, "Trailing drawdown at 50 % of the limit: 49500.00 of floor 49000.00 (highest 50000.00).")
     ]
     assert desk.gauge("RULE-018").percent == 50
-
-
-# ---- RULE-019
-
-
-def adds(count: int) -> RiskConfig:
-    return rules(losing_position_adds={"max_adds": count})
-
-
-@pytest.mark.parametrize("direction", [1, -1])
-def test_add_to_a_loser_beyond_the_allowed_is_taken_back(direction: int) -> None:
-    desk = Desk(adds(1))
-    desk.position(MNQ, direction, 100)
-    desk.quote(MNQ, 99 if direction > 0 else 100.75, 99.25 if direction > 0 else 101)
-    desk.position(MNQ, 2 * direction, 99.5 if direction > 0 else 100.5)
-    assert desk.wanted() == {}
-    desk.quote(MNQ, 98 if direction > 0 else 101.75, 98.25 if direction > 0 else 102)
-    desk.position(MNQ, 4 * direction, 99 if direction > 0 else 101)
-    assert desk.wanted() == {MNQ: 2}
-    assert desk.locks() == []
-    desk.position(MNQ, 2 * direction, 99.5 if direction > 0 else 100.5)
-    assert desk.wanted() == {}
-    assert desk.settled()[0].result == "confirmed"
-
-
-@pytest.mark.parametrize(("bid", "wanted"), [("99.75", {MNQ: 1}), ("100.00", {}), ("100.25", {})])
-def test_add_counts_only_while_the_position_loses(bid: str, wanted: dict[str, int]) -> None:
-    desk = Desk(adds(0))
-    desk.position(MNQ, 1, 100)
-    desk.quote(MNQ, bid, float(bid) + 0.25)
-    desk.position(MNQ, 2, 100)
-    assert desk.wanted() == wanted
-
-
-def test_without_a_price_what_was_paid_tells() -> None:
-    desk = Desk(adds(0))
-    desk.position(MNQ, 1, 100)
-    desk.position(MNQ, 2, 99)
-    assert desk.wanted() == {MNQ: 1}
-    winner = Desk(adds(0))
-    winner.position(MNQ, 1, 100)
-    winner.position(MNQ, 2, 101)
-    assert winner.wanted() == {}
-
-
-def test_exit_and_other_positions_are_left_and_a_new_position_begins_anew() -> None:
-    desk = Desk(adds(0))
-    desk.quote(MNQ, 90, 90.25)
-    desk.position(MNQ, 3, 100)
-    desk.position(MNQ, 2, 100)
-    desk.position(ES, 1)
-    assert desk.wanted() == {}
-    desk.position(MNQ, 3, 97)
-    assert desk.wanted() == {MNQ: 2}
-    desk.position(MNQ, 0)
-    desk.position(MNQ, 3, 90.5)
-    assert desk.wanted() == {}
-
-
-def test_adds_survive_a_restart() -> None:
-    desk = Desk(adds(1))
-    desk.quote(MNQ, 90, 90.25)
-    desk.position(MNQ, 1, 100)
-    desk.position(MNQ, 2, 95)
-    engine = Engine(adds(1), desk.engine.calendar)
-    engine.restore(
-        desk.at, memories={(d.account_id, d.key): d.values for d in desk.decisions if isinstance(d, Remember)}
-    )
-    other = Desk(engine=engine, accounts=())
-    other.at = desk.at + SECOND_US
-    other.quote(MNQ, 90, 90.25)
-    other.read_positions((MNQ, 2), price=95)
-    assert other.wanted() == {}
-    other.position(MNQ, 3, 93)
-    assert other.wanted() == {MNQ: 2}
-
-
-def test_adds_warn_and_show_their_number() -> None:
-    desk = Desk(adds(3))
-    desk.quote(MNQ, 90, 90.25)
-    for size in (1, 2, 3):
-        desk.position(MNQ, size, 100)
-    assert [warn.level for warn in desk.warnings()] == [50]
-    gauge = desk.gauge("RULE-019")
-    assert (gauge.value, gauge.limit, gauge.percent, gauge.worst) == ("2", "3 adds", 50, "MNQ")
