@@ -153,6 +153,17 @@ class AccountView:
     def unrealized(self) -> Decimal | None:
         return self.pnl.unrealized
 
+    def begin_day(self) -> None:
+        """Drop what belongs to the day that has ended; trades of the new day may have come before the day itself."""
+        reset = self.pnl.next_reset
+        if self.trades is not None:
+            self.trades = {
+                key: trade
+                for key, trade in self.trades.items()
+                if reset is not None and trade.created_at is not None and trade.created_at >= reset
+            }
+        self.curve, self.desk = [], []
+
     def take_trades(self, data: object) -> None:
         """The day's trades, newest first; the daemon sends the newest `TRADES_SENT` of them, a single one is added."""
         rows = rows_of(data)
@@ -161,10 +172,26 @@ class AccountView:
             # A part of the day must not pass for all of it; the list is asked for when it is looked at.
             return
         trades = {trade.trade_id: trade for trade in map(Trade.read, rows) if trade is not None}
-        self.trades = trades if whole_day else {**(self.trades or {}), **trades}
+        if whole_day:
+            self.trades = trades
+            return
+        known = self.trades or {}
+        if isinstance(data, list):
+            # Within the part that was sent it is complete: what is missing there was voided.
+            oldest = min(map(_place, trades.values()), default=(0.0, 0))
+            known = {key: trade for key, trade in known.items() if _place(trade) < oldest}
+        self.trades = {**known, **trades}
+
+    @property
+    def trades_incomplete(self) -> bool:
+        """Whether the list of the day's trades is not as long as the daemon counts it: it is to be asked for again."""
+        count = self.pnl.trade_count
+        return self.trades is not None and count is not None and count != len(self.trades)
 
     def keep_entry(self, entry: Enforcement) -> bool:
         """Store an entry of the log, or what is newly known of it; whether it was not there yet."""
+        if entry.action_id is None:
+            entry = self._told_apart(entry)
         known = self.enforcement.get(entry.key)
         if known is not None and known.result and not entry.result:
             # A page of the log that was read before the outcome came.
@@ -173,6 +200,18 @@ class AccountView:
             entry = replace(entry, entry_id=known.entry_id)
         self.enforcement[entry.key] = entry
         return known is None
+
+    def _told_apart(self, entry: Enforcement) -> Enforcement:
+        """The entry as itself or as a twin: a lock's row has nothing else by which it is known.
+
+        A row is the one that was told of before, unless another row is; two that are told of are two.
+        """
+        while (known := self.enforcement.get(entry.key)) is not None:
+            told_before = known.entry_id is not None if entry.entry_id is None else known.entry_id is None
+            if told_before or (entry.entry_id is not None and known.entry_id == entry.entry_id):
+                break
+            entry = replace(entry, twin=entry.twin + 1)
+        return entry
 
     def forget_oldest(self) -> None:
         """Keep the log at its bound."""
@@ -190,6 +229,11 @@ class AccountView:
             # Every second point of the older half goes: the curve keeps its shape and its memory stays flat.
             half = CURVE_KEPT // 2
             self.curve[:half] = self.curve[:half:2]
+
+
+def _place(trade: Trade) -> tuple[float, int]:
+    """What the daemon orders trades by."""
+    return trade.created_at.timestamp() if trade.created_at is not None else 0.0, trade.trade_id
 
 
 def _strictness(lock: Lockout) -> tuple[int, int, float]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from gui.change_review import TAKEN_BACK, WAITS, Review
 from gui.models.admin_draft import field_at
 from gui.records import moment
 from gui.wording import MINUS, Calendar, duration
@@ -97,7 +98,26 @@ def effect_words(effect: str, effective_at: Any, calendar: Calendar, now: Any) -
     """ "Tightens, now", "Loosens, at 17:00 New York", "Loosens, now" (policy), "No effect on protection, now"."""
     at = moment(effective_at)
     when = "now" if at is None else f"at {calendar.until(at, now)}"
-    return {"tightens": "Tightens", "loosens": "Loosens"}.get(effect, "Neither tightens nor loosens") + f", {when}"
+    head = {"tightens": "Tightens", "loosens": "Loosens", WAITS: "Waits already", TAKEN_BACK: "Waits no longer"}
+    return head.get(effect, "Neither tightens nor loosens") + ("" if effect == TAKEN_BACK else f", {when}")
+
+
+def review_words(review: Review) -> str:
+    """What the review of a change says above its table: how much is new, when it counts, what stays as it was."""
+    words = f"{len(review.fresh)} change{'' if len(review.fresh) == 1 else 's'}."
+    gone, kept = len(review.taken_back), len(review.waiting)
+    if gone:
+        words += " 1 that waits is taken back." if gone == 1 else f" {gone} that wait are taken back."
+    if review.loosens and any(row.get("effective_at") for row in review.fresh):
+        words += (
+            " What weakens the protection waits for the reset and can be taken back until then; all else applies now."
+        )
+    elif review.loosens:
+        words += " The policy lets what weakens the protection take effect at once."
+    if kept:
+        already = "1 that already waits stays as it is." if kept == 1 else f"{kept} that already wait stay as they are."
+        words += f" {already}"
+    return words
 
 
 def apply_words(changes: Sequence[Mapping[str, Any]], calendar: Calendar, now: Any) -> str:
@@ -109,3 +129,10 @@ def apply_words(changes: Sequence[Mapping[str, Any]], calendar: Calendar, now: A
         at = moment(later[0]["effective_at"])
         parts.append(f"{len(later)} at {calendar.until(at, now)}" if at is not None else f"{len(later)} at the reset")
     return f"Apply {', '.join(parts)}" if parts else "Nothing to apply"
+
+
+def in_force_words(waiting: int) -> str:
+    """What is said after changes were applied of which so many have come to wait."""
+    if not waiting:
+        return "All of it is in force."
+    return f"{waiting} change{' waits' if waiting == 1 else 's wait'} for the reset, see Rules, Waiting."

@@ -15,7 +15,7 @@ from gui import autostart, elevation
 from gui.app_state import AppState
 from gui.commands import LateClient
 from gui.event_loop import EndSignals, run_program
-from gui.settings import Settings
+from gui.settings import Settings, is_usual
 from gui.single_instance import SingleInstance, server_name
 from gui.views import icons
 from gui.views.page import Context
@@ -23,7 +23,7 @@ from gui.views.theme import ThemeChoice, theme
 from gui.views.trader.lock_dialog import LockChoice
 from gui.views.trader.window import TraderWindow
 from gui.views.tray import Tray
-from shared.paths import Home, find_home
+from shared.paths import Home
 
 OFFER_AUTOSTART_MS = 4_000
 
@@ -121,8 +121,7 @@ class TrayApp(QObject):
 
     def _may_offer_autostart(self) -> bool:
         # The entry starts the program with the usual home folder: a demonstration's or a second one is not meant.
-        usual = self.home.root == find_home(None).root
-        return usual and not self.settings.autostart_offered and not autostart.enabled()
+        return is_usual(self.home) and not self.settings.autostart_offered and not autostart.enabled()
 
     def _offer_autostart(self) -> None:
         if not self._may_offer_autostart() or not self.window.isVisible():
@@ -177,7 +176,7 @@ async def run_admin(app: QApplication, home: Home, settings: Settings, instance:
 
 def main_loop(home: Home, *, minimized: bool = False, admin: bool = False) -> int:
     """Run the program; its exit code. A second start raises the first's window and returns 0."""
-    settings = Settings()
+    settings = Settings.of(home)
     app = make_application(settings)
     # From here on, so that a signal is never answered by the system's default in the middle of a start.
     with EndSignals(app.quit) as signals:

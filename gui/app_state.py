@@ -330,7 +330,7 @@ class AppState:
 
     def _store_pnl(self, view: AccountView, pnl: Pnl) -> None:
         if view.pnl.trading_day and pnl.trading_day and view.pnl.trading_day != pnl.trading_day:
-            view.trades, view.curve, view.desk = {}, [], []
+            view.begin_day()
             self._changed("day", view.account_id)
         view.pnl = pnl
         now = self.clock.now()

@@ -104,6 +104,10 @@ class DaemonClient:
             for account_id in tuple(self._watched):
                 desk = await self._rpc.call("get_sessions", {"account_id": account_id}, timeout=4.0)
                 self._state.set_desk(account_id, desk)
+                view = self._state.view(account_id)
+                if view is not None and view.trades_incomplete:
+                    rows = await self._rpc.call("get_trades", {"account_id": account_id}, timeout=4.0)
+                    self._state.set_trades(account_id, rows)
         except RpcError:
             return
         except ClientError:

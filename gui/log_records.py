@@ -77,6 +77,8 @@ class Enforcement:
     attempts: int = 0
     result: str = ""
     action_id: int | None = None
+    twin: int = 0
+    """Tells entries of the same moment and words apart, such as two locks of one rule that end together."""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -85,7 +87,8 @@ class Enforcement:
             return self.account_id, self.action_id, self.triggered_at
         # The sentence of a lock's end differs between the two.
         words = "" if self.action == "lockout_cleared" else self.reason
-        return self.account_id, self.action, self.rule_id, self.contract_id, self.order_id, self.triggered_at, words
+        place = self.contract_id, self.order_id
+        return self.account_id, self.action, self.rule_id, *place, self.triggered_at, words, self.twin
 
     @property
     def newness(self) -> tuple[float, int]:

@@ -6,20 +6,38 @@ from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from shared.paths import Home, find_home
+
+USUAL, OTHER = "RiskManagerWindow", "RiskManagerOtherHome"
+"""Names of the user's settings: of the usual home folder, and of all others, such as a demonstration's."""
+
+
+def is_usual(home: Home) -> bool:
+    """Whether a program started without naming a home folder would use this one."""
+    return home.root == find_home(None).root
+
 
 class Settings:
     """Typed access to the user's settings file.
 
-    `file`: an INI file (tests); None: the platform's place for the signed-in user.
+    `file`: an INI file (tests); None: the platform's place for the signed-in user, under `name`.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, name: str = USUAL) -> None:
         if file is not None:
             self._store = QSettings(str(file), QSettings.Format.IniFormat)
         else:
-            self._store = QSettings(
-                QSettings.Format.IniFormat, QSettings.Scope.UserScope, "RiskManager", "RiskManagerWindow"
-            )
+            self._store = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "RiskManager", name)
+
+    @staticmethod
+    def of(home: Home) -> Settings:
+        """The user's settings for a home folder: what is chosen in a demonstration leaves the own window alone."""
+        return Settings(name=USUAL if is_usual(home) else OTHER)
+
+    @property
+    def file(self) -> Path:
+        """Where they are kept."""
+        return Path(self._store.fileName())
 
     def _flag(self, key: str, default: bool) -> bool:
         value = self._store.value(key, default)

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,8 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from PySide6.QtCore import QEvent
+from PySide6.QtWidgets import QApplication
 
 from daemon.simulator import Account, Login, Simulator, SimulatorConfig
+from gui.app_state import AppState, Link
+from gui.client import DaemonClient
+from gui.settings import Settings
+from gui.state_reader import StateReader
+from gui.views.page import Context
+from gui.views.trader.window import TraderWindow
 from shared.paths import Home
 
 START_SECONDS = 40.0
@@ -106,3 +115,53 @@ async def world(folder: Path, *, quotes_per_second: float = 20.0, rules: dict[st
     finally:
         made.stop_daemon()
         await sim.stop()
+
+
+class Desk:
+    """A window and its client in the test's own loop: Qt's events are worked off by a task."""
+
+    def __init__(self, home: Home, look: QApplication, settings: Settings, *, poll_seconds: float = 0.3) -> None:
+        self.state = AppState(time.monotonic)
+        self.client = DaemonClient(home, self.state, StateReader(home), poll_seconds=poll_seconds)
+        self.window = TraderWindow(Context(self.state, self.client, settings), "0")
+        self._look = look
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, *accounts: int) -> None:
+        """Show the window and wait until these accounts are watched by the daemon."""
+        self.window.show()
+        self.client.start()
+        self._task = asyncio.create_task(self._pump())
+        await eventually(lambda: self.state.link is Link.ONLINE, 20, "a connection")
+        await eventually(lambda: all(self._watched(account) for account in accounts), 20, "watched accounts")
+
+    def _watched(self, account: int) -> bool:
+        view = self.state.view(account)
+        return view is not None and view.account.monitored and view.lockouts is not None
+
+    async def _pump(self) -> None:
+        while True:
+            self._look.processEvents()
+            await asyncio.sleep(0.004)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        await self.client.close()
+        self.window.refresher.close()
+        self.window.close()
+        self.window.deleteLater()
+        self._look.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@asynccontextmanager
+async def open_desk(
+    home: Home, look: QApplication, settings: Settings, *accounts: int, poll_seconds: float = 0.3
+) -> AsyncIterator[Desk]:
+    """A window over the daemon of a home folder, connected, with these accounts watched; closed afterwards."""
+    desk = Desk(home, look, settings, poll_seconds=poll_seconds)
+    try:
+        await desk.open(*accounts)
+        yield desk
+    finally:
+        await desk.close()

@@ -308,9 +308,25 @@ def test_trades_when_the_whole_day_comes_replace_what_was_known(state: AppState)
 
 
 def test_trades_when_only_the_newest_come_are_added(state: AppState) -> None:
-    rows = [sample.trades()[0] | {"id": number} for number in range(200)]
+    rows = [sample.trades()[0] | {"id": 8000 + number, "created_at": sample.ago(1)} for number in range(200)]
     state.apply_event("trades", APEX, rows)
     assert len(state.accounts[APEX].trades or {}) == 200 + 18
+
+
+def test_trades_when_one_of_the_newest_is_missing_it_was_voided(state: AppState) -> None:
+    rows = [sample.trades()[0] | {"id": 7000 + number} for number in range(250)]
+    state.set_trades(APEX, rows)
+    state.apply_event("trades", APEX, [row for row in rows[-201:] if row["id"] != 7240])
+    kept = state.accounts[APEX].trades or {}
+    assert set(kept) == {7000 + number for number in range(250)} - {7240}
+
+
+def test_trades_when_the_daemon_counts_others_are_incomplete(state: AppState) -> None:
+    view = state.accounts[APEX]
+    state.apply_event("pnl", APEX, sample.pnl("1", "1", len(view.trades or {})))
+    assert not view.trades_incomplete
+    state.apply_event("pnl", APEX, sample.pnl("1", "1", 3))
+    assert view.trades_incomplete
 
 
 def test_trades_when_day_is_unknown_and_part_comes_stay_unknown(hand: HandClock) -> None:
@@ -325,6 +341,31 @@ def test_day_when_it_changes_empties_trades_curve_and_desk(state: AppState) -> N
     assert view.trades == {}
     assert view.desk == []
     assert len(view.curve) == 1
+
+
+def test_day_when_its_first_trade_comes_before_it_keeps_the_trade(state: AppState) -> None:
+    # As the daemon sends them at a reset: the day's trades, then its figures.
+    row = sample.trades()[0] | {"id": 9, "created_at": sample.iso(sample.RESET + timedelta(seconds=2))}
+    state.apply_event("trades", APEX, [row])
+    state.apply_event("pnl", APEX, sample.pnl("-0.87", "0", 1) | {"trading_day": "2026-11-21"})
+    assert list(state.accounts[APEX].trades or {}) == [9]
+
+
+def test_log_when_two_locks_of_a_rule_end_together_has_both(state: AppState) -> None:
+    ended = {"action": "lockout_cleared", "contract_id": None, "order_id": None, "reason": "Ended by time"}
+    told = sample.enforcement(1, 5) | ended | {"id": None}
+    before = len(state.accounts[APEX].enforcement)
+    for _ in range(2):
+        state.apply_event("enforcement", APEX, told)
+    assert len(state.accounts[APEX].enforcement) == before + 2
+    # Their rows, read as often as one likes, are the same two; so is what is told of a row that was read first.
+    for _ in range(2):
+        state.add_log([told | {"id": 902, "reason": "time"}, told | {"id": 901, "reason": "time"}])
+    state.apply_event("enforcement", APEX, told)
+    entries = [entry for entry in state.accounts[APEX].enforcement_log if entry.action == "lockout_cleared"]
+    assert len(state.accounts[APEX].enforcement) == before + 2
+    assert sorted(entry.entry_id or 0 for entry in entries)[-2:] == [901, 902]
+    assert len({entry.key for entry in entries}) == len(entries)
 
 
 def test_curve_when_fed_for_hours_stays_bounded_and_in_order(state: AppState, hand: HandClock) -> None:

@@ -64,6 +64,17 @@ async def test_client_when_event_comes_applies_it(home: Home, fresh: AppState, d
         await eventually(lambda: fresh.accounts[APEX].pnl.realized == Decimal(-99), what="the event")
 
 
+async def test_client_when_trades_and_their_count_differ_asks_for_them_again(
+    home: Home, fresh: AppState, daemon: FakeDaemon
+) -> None:
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        await client.watch(APEX)
+        daemon.answers["get_trades"] = sample.trades()[:-2]
+        daemon.event("pnl", APEX, sample.pnl("-99.00", "1.00", 16))
+        await eventually(lambda: len(fresh.accounts[APEX].trades or {}) == 16, what="the trades that are left")
+
+
 async def test_client_when_a_gap_is_noticed_asks_for_a_snapshot(
     home: Home, fresh: AppState, daemon: FakeDaemon
 ) -> None:

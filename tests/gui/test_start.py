@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PySide6.QtCore import QByteArray, QSettings
 from PySide6.QtWidgets import QApplication
 
 from gui import autostart, elevation
@@ -180,6 +181,27 @@ def test_autostart_when_already_there_is_not_offered(
         made.tray.close()
         made.window.refresher.close()
         made.window.close()
+
+
+def test_settings_when_home_is_a_demonstrations_leave_the_own_window_alone(
+    look: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "x", "x").fileName()
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "config"))
+    monkeypatch.setenv("RISK_MANAGER_HOME", str(tmp_path / "own"))
+    try:
+        own, demo = Settings.of(Home(tmp_path / "own")), Settings.of(Home(tmp_path / "demo"))
+        own.page, own.account = "rules", 7
+        demo.page, demo.account = "pnl", 101
+        demo.set_geometry("trader", QByteArray(b"elsewhere"))
+        own.sync()
+        demo.sync()
+        again = Settings.of(Home(tmp_path / "own"))
+        assert (again.page, again.account, again.geometry("trader")) == ("rules", 7, None)
+        assert Settings.of(Home(tmp_path / "another-demo")).page == "pnl"
+        assert own.file != demo.file and own.file.is_file() and demo.file.is_file()
+    finally:
+        QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(Path(before).parents[1]))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QDialog, QLineEdit, QTabWidget, QWidget
 from gui import wording
 from gui.models.table import Column, TableModel
 from gui.views.admin.page import AdminContext, AdminPage, Ask, rows_of
-from gui.views.admin.review import ReviewDialog
+from gui.views.admin.review import ReviewDialog, look_at
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, set_text, vbox
 from gui.views.widgets.table import DataTable, TableOrEmpty
@@ -299,15 +299,14 @@ class AccountsPage(AdminPage):
     async def _change(self, patch: list[dict[str, Any]], *, title: str) -> bool:
         request = {"patch": patch, "file": FILE}
         preview = await self.session.call("set_config", {**request, "dry_run": True})
-        changes = rows_of(preview["changes"])
-        loosens = any(change["effect"] == "loosens" for change in changes)
+        review = await look_at(self, rows_of(preview["changes"]), (FILE,))
         # What only tightens is done at once: it can be taken back by the opposite change.
-        if loosens and not await ReviewDialog(self.admin, changes, self, title=title).ask():
+        if review.loosens and not await ReviewDialog(self.admin, review, self, title=title).ask():
             return False
         answer = await self.session.call("set_config", request)
         await self.load()
         waiting = [row for row in rows_of(answer["pending"]) if row.get("file") == FILE]
-        if loosens and waiting:
+        if review.loosens and waiting:
             self.say(
                 Tone.WARNING,
                 "hourglass",

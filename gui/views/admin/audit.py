@@ -37,6 +37,40 @@ def first_break(rows: Sequence[Row]) -> int | None:
     return None
 
 
+def verdict(rows: Sequence[Row], *, intact: bool) -> tuple[Tone, str, str]:
+    """Tone, headline and sentence: what the daemon found in the whole log, and this window in the rows it has loaded.
+
+    `rows` newest first, without gaps; `intact`: the daemon's own check of every row and of the log's end mark.
+    """
+    if not rows:
+        if intact:
+            return Tone.NEUTRAL, "The audit log is empty", "Nothing has been done by an administrator yet."
+        return Tone.NEGATIVE, _TAMPERED, f"The daemon misses rows that were written once. {_WHAT_TO_DO}"
+    newest, oldest = int(rows[0]["id"]), int(rows[-1]["id"])
+    loaded = f"row {newest}" if newest == oldest else f"rows {oldest} to {newest}"
+    broken = first_break(rows)
+    if broken is not None:
+        daemon = "though the daemon calls the log whole" if intact else "and the daemon finds the chain broken too"
+        words = f"Row {broken} is not as it was written, found by this window in the {loaded} it has loaded, {daemon}."
+        return Tone.NEGATIVE, _TAMPERED, f"{words} {_WHAT_TO_DO}"
+    if not intact:
+        words = (
+            f"The daemon has checked every row and finds the chain of hashes broken. The {loaded} loaded here fit "
+            "together, so it is broken before them or at the log's end."
+        )
+        return Tone.NEGATIVE, _TAMPERED, f"{words} {_WHAT_TO_DO}"
+    if oldest == 1:
+        own = f"this window has checked all {newest} itself" if newest > 1 else "this window has checked it itself"
+    else:
+        own = f"this window itself the {loaded} that are loaded; load the older ones to have them checked here too"
+    every = f"all {newest} rows" if newest > 1 else "its one row"
+    return Tone.POSITIVE, "The audit log is whole", f"The daemon has checked {every}; {own}."
+
+
+_TAMPERED = "The audit log was tampered with"
+_WHAT_TO_DO = "Rows were changed or removed. Keep a copy of data/state.db, and find out who had access to it."
+
+
 def _compact(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -97,24 +131,9 @@ class AuditPage(AdminPage):
         self._show()
 
     def _judge(self, intact: bool) -> None:
-        broken = first_break(self._rows)
-        if intact and broken is None:
-            self.say(
-                Tone.POSITIVE,
-                "shield-check",
-                "The audit log is whole",
-                f"The daemon has checked every row, this window the {len(self._rows)} shown: none was changed or "
-                "removed.",
-            )
-        else:
-            where = f" from row {broken} on" if broken is not None else ""
-            self.say(
-                Tone.NEGATIVE,
-                "shield-alert",
-                "The audit log was tampered with",
-                f"Its chain of hashes is broken{where}: rows were changed or removed. Keep a copy of data/state.db, "
-                "and find out who had access to it.",
-            )
+        tone, headline, sentence = verdict(self._rows, intact=intact)
+        icon = {Tone.POSITIVE: "shield-check", Tone.NEGATIVE: "shield-alert"}.get(tone, "info")
+        self.say(tone, icon, headline, sentence)
 
     def _show(self) -> None:
         needle = self.search.text().strip().casefold()

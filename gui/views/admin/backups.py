@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gui.admin_words import in_force_words
+from gui.change_review import newly_waiting, told_apart
 from gui.models.table import Column, TableModel
 from gui.records import moment
 from gui.views.admin.page import AdminContext, AdminPage, Ask, rows_of
@@ -14,6 +16,8 @@ from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label
 from gui.views.widgets.table import DataTable, TableOrEmpty
 
 Row = Mapping[str, Any]
+FILES = ("accounts.yaml", "risk_config.yaml", "holidays.yaml")
+"""What a backup of the configuration holds."""
 
 
 class BackupsPage(AdminPage):
@@ -92,17 +96,16 @@ class BackupsPage(AdminPage):
         params = {"file": row["file"]}
         if row["what"] == "configuration":
             preview = await self.session.call("restore_backup", {**params, "dry_run": True})
-            changes = rows_of(preview["changes"])
-            if not changes:
+            before = rows_of(await self.session.call("get_pending_config"))
+            review = told_apart(rows_of(preview["changes"]), before, FILES)
+            if not review.changes:
                 self.say_done("Nothing to restore", "The configuration in force says the same as the backup.")
                 return
-            if not await ReviewDialog(self.admin, changes, self, title=f"Restore {row['file']}").ask():
+            if not await ReviewDialog(self.admin, review, self, title=f"Restore {row['file']}").ask():
                 return
             answer = await self.session.call("restore_backup", params)
-            waiting = len(rows_of(answer.get("pending")))
-            words = (
-                f"{waiting} changes wait for the reset, see Rules, Waiting." if waiting else "All of it is in force."
-            )
+            waiting = newly_waiting(before, rows_of(answer.get("pending")))
+            words = in_force_words(waiting)
             self.say_done("The configuration was restored", words)
             return
         answer = await Ask(

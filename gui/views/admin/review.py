@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtWidgets import QDialog, QWidget
 
-from gui.admin_words import apply_words, effect_words, setting_name, value_words
+from gui.admin_words import apply_words, effect_words, review_words, setting_name, value_words
+from gui.change_review import TAKEN_BACK, WAITS, Review, told_apart
 from gui.models.table import Column, TableModel
-from gui.views.admin.page import AdminContext
+from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, hbox, label, vbox
 from gui.views.widgets.table import DataTable
 
 Row = Mapping[str, Any]
+_LOOKS = {
+    "tightens": (Tone.POSITIVE, "shield-check"),
+    "loosens": (Tone.WARNING, "shield-alert"),
+    TAKEN_BACK: (Tone.POSITIVE, "undo-2"),
+    WAITS: (Tone.MUTED, "hourglass"),
+}
+
+
+async def look_at(page: AdminPage, preview: Sequence[Row], files: Collection[str]) -> Review:
+    """Tell what a change of `files` adds from what waits already. Raises AdminError."""
+    return told_apart(preview, rows_of(await page.session.call("get_pending_config")), files)
 
 
 def change_columns(admin: AdminContext) -> list[Column[Row]]:
@@ -24,13 +36,11 @@ def change_columns(admin: AdminContext) -> list[Column[Row]]:
 
     def effect(row: Row) -> str:
         now = admin.state.clock.now()
-        return effect_words(str(row.get("effect", "loosens")), row.get("effective_at"), admin.state.calendar, now)
+        kind = str(row.get("standing") or row.get("effect", "loosens"))
+        return effect_words(kind, row.get("effective_at"), admin.state.calendar, now)
 
-    def tone(row: Row) -> str | None:
-        return {"tightens": Tone.POSITIVE, "loosens": Tone.WARNING}.get(str(row.get("effect", "loosens")))
-
-    def icon(row: Row) -> str | None:
-        return {"tightens": "shield-check", "loosens": "shield-alert"}.get(str(row.get("effect", "loosens")), "minus")
+    def look(row: Row) -> tuple[Tone, str]:
+        return _LOOKS.get(str(row.get("standing") or row.get("effect", "loosens")), (Tone.NEUTRAL, "minus"))
 
     return [
         Column(
@@ -41,35 +51,30 @@ def change_columns(admin: AdminContext) -> list[Column[Row]]:
                 f"{value_words(str(row['path']), row.get('old'))}  →  {value_words(str(row['path']), row.get('new'))}"
             ),
         ),
-        Column("Effect", effect, tone=tone, icon=icon),
+        Column("Effect", effect, tone=lambda row: look(row)[0], icon=lambda row: look(row)[1]),
     ]
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    return row.get("file"), row["path"], row.get("standing")
 
 
 class ReviewDialog(QDialog):
     """Shows the changes; `ask` gives True when they are to be applied."""
 
     def __init__(
-        self, admin: AdminContext, changes: Sequence[Row], parent: QWidget | None = None, *, title: str = "Review"
+        self, admin: AdminContext, review: Review, parent: QWidget | None = None, *, title: str = "Review the changes"
     ) -> None:
         super().__init__(parent)
         self.setModal(True)
         self.setWindowTitle(title)
-        self.model = TableModel(change_columns(admin), lambda row: (row.get("file"), row["path"]))
+        self.model = TableModel(change_columns(admin), _key)
         self.table = DataTable(self.model, "Changes", sortable=False)
-        self.model.set_rows(list(changes))
-        loosening = sum(1 for change in changes if change.get("effect") == "loosens")
-        later = any(change.get("effective_at") for change in changes)
-        words = f"{len(changes)} change{'' if len(changes) == 1 else 's'}."
-        if loosening and later:
-            words += (
-                " What weakens the protection waits for the reset and can be taken back until then; all else applies"
-                " now."
-            )
-        elif loosening:
-            words += " The policy lets what weakens the protection take effect at once."
+        self.model.set_rows(review.rows)
+        self.words = label(review_words(review), wrap=True)
         self._answer: asyncio.Future[bool] = asyncio.get_event_loop().create_future()
         self.confirm = Button(
-            apply_words(changes, admin.state.calendar, admin.state.clock.now()),
+            apply_words(review.changes, admin.state.calendar, admin.state.clock.now()),
             "check",
             role="primary",
             on_click=self.accept,
@@ -78,7 +83,7 @@ class ReviewDialog(QDialog):
         self.setLayout(
             vbox(
                 label(title, "title"),
-                label(words, wrap=True),
+                self.words,
                 self.table,
                 hbox(None, Button("Back to editing", on_click=self.reject), self.confirm, spacing=GRID + 4),
                 spacing=GRID + 4,
@@ -86,7 +91,7 @@ class ReviewDialog(QDialog):
             )
         )
         self.resize(760, 460)
-        self.confirm.setEnabled(bool(changes))
+        self.confirm.setEnabled(bool(review.changes))
         self.finished.connect(self._finished)
         self.confirm.setFocus()
 

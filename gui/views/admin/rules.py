@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from gui.admin_session import AdminError
 from gui.admin_words import SECTION_NAMES, value_words
+from gui.change_review import newly_waiting, told_apart
 from gui.models.admin_draft import SECTIONS, Draft, rule_fields, section_fields
 from gui.models.table import TableModel
 from gui.views import icons
@@ -485,21 +486,23 @@ class RulesPage(AdminPage):
     async def _apply(self) -> None:
         request = self._request()
         changes = await self._preview()
+        before = rows_of(await self.session.call("get_pending_config"))
         if not changes and not self._yaml_changed:
             self.draft.reset()
             await self.load()
             self.say_done("Nothing changes", "The edits say the same as the configuration in force.")
             return
-        if changes and not await ReviewDialog(self.admin, changes, self, title="Review the changes").ask():
+        review = told_apart(changes, before, (FILE,))
+        if review.rows and not await ReviewDialog(self.admin, review, self).ask():
             return
         answer = await self.session.call("set_config", {**request, "file": FILE})
         self.draft.reset()
         self._set_text(self.yaml.toPlainText())
-        applied, waiting = len(answer["applied"]), len(rows_of(answer["pending"]))
+        applied, waiting = len(answer["applied"]), newly_waiting(before, rows_of(answer["pending"]))
         await self.load()
         words = f"{applied} in force now." if applied else "Nothing changed at once."
         if waiting:
-            words += f" {waiting} wait for the reset, see Waiting."
+            words += f" {waiting} wait{'s' if waiting == 1 else ''} for the reset, see Waiting."
         self.say_done("Applied", words)
 
     def _try(self) -> None:

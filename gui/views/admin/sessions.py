@@ -21,6 +21,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.admin_words import in_force_words
+from gui.change_review import newly_waiting, told_apart
 from gui.models.admin_draft import Draft, rule_fields
 from gui.models.admin_week import Band, monday_of, week
 from gui.models.table import Column, TableModel
@@ -443,16 +445,17 @@ class SessionsPage(AdminPage):
         for request in requests:
             preview = await self.session.call("set_config", {**request, "dry_run": True})
             changes += [{**change, "file": request["file"]} for change in rows_of(preview["changes"])]
-        if not await ReviewDialog(self.admin, changes, self, title="Review the changes").ask():
+        before = rows_of(await self.session.call("get_pending_config"))
+        review = told_apart(changes, before, [str(request["file"]) for request in requests])
+        if not await ReviewDialog(self.admin, review, self).ask():
             return
         waiting = 0
         for request in requests:
             answer = await self.session.call("set_config", request)
-            waiting = len(rows_of(answer["pending"]))
+            waiting = newly_waiting(before, rows_of(answer["pending"]))
         self._discard()
         await self.load()
-        words = f"{waiting} wait for the reset, see Rules, Waiting." if waiting else "All of it is in force."
-        self.say_done("Applied", words)
+        self.say_done("Applied", in_force_words(waiting))
 
 
 def _tidy(value: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -10,10 +10,11 @@ from PySide6.QtWidgets import QLineEdit, QRadioButton, QStackedWidget, QWidget
 
 from gui import wording
 from gui.admin_words import apply_words
+from gui.change_review import newly_waiting
 from gui.models.table import Column, TableModel
 from gui.views.admin.accounts import step_columns
 from gui.views.admin.page import AdminContext, AdminPage, rows_of
-from gui.views.admin.review import Row, change_columns
+from gui.views.admin.review import Row, change_columns, look_at
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, IconLabel, hbox, label, restyle, set_text, vbox
 from gui.views.widgets.table import DataTable, TableOrEmpty
@@ -299,15 +300,18 @@ class SetupPage(AdminPage):
         self._changes = []
         if self._preset is not None:
             params = {"yaml": self._preset["yaml"], "file": "risk_config.yaml", "dry_run": True}
-            self._changes = list(rows_of((await self.session.call("set_config", params))["changes"]))
+            preview = await self.session.call("set_config", params)
+            review = await look_at(self, rows_of(preview["changes"]), ("risk_config.yaml",))
+            self._changes = list(review.changes)
         self.changes.set_rows(self._changes)
         self._show(4)
 
     async def _apply(self) -> None:
         waiting = 0
         if self._preset is not None and self._changes:
+            before = rows_of(await self.session.call("get_pending_config"))
             answer = await self.session.call("set_config", {"yaml": self._preset["yaml"], "file": "risk_config.yaml"})
-            waiting = len(rows_of(answer["pending"]))
+            waiting = newly_waiting(before, rows_of(answer["pending"]))
         names = ", ".join(str(row["name"]) for row in self.accounts.rows)
         words = f"The daemon watches {names} around the clock."
         if waiting:

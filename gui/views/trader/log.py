@@ -98,12 +98,12 @@ class LogPage(Page):
 
     def show_account(self, account_id: int | None) -> None:
         super().show_account(account_id)
-        self.context.commands.spawn(self._load_history())
+        self.context.commands.spawn(self.load_history())
 
     def refresh(self, changes: object) -> None:
         topics = {change.topic for change in changes}  # type: ignore[attr-defined]
         if "lockouts" in topics or "link" in topics:
-            self.context.commands.spawn(self._load_history())
+            self.context.commands.spawn(self.load_history())
         if topics & self.topics:
             self.refresh_all()
 
@@ -118,7 +118,7 @@ class LogPage(Page):
 
     def _filtered(self) -> None:
         if self.isVisible():
-            self.context.commands.spawn(self._load_history())
+            self.context.commands.spawn(self.load_history())
         self.refresh_all()
 
     @property
@@ -197,6 +197,7 @@ class LogPage(Page):
         set_text(self.older, "Load older entries" if came else "There are no older entries")
         self.refresh_all()
 
-    async def _load_history(self) -> None:
+    async def load_history(self) -> None:
+        """Ask for past lockouts and show them."""
         self._history = await self.context.commands.lockout_history(None)
         self.refresh_all()

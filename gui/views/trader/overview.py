@@ -137,8 +137,8 @@ class OverviewPage(Page):
         self.limits.body.addStretch(1)
 
         self.open = Card("Open positions", spacing=GRID)
-        self._positions = positions_model(self.state, self)
-        table = DataTable(self._positions, "Open positions", sortable=False)
+        self.positions_model = positions_model(self.state, self)
+        table = DataTable(self.positions_model, "Open positions", sortable=False)
         for column in (3, 5, 6):
             table.setColumnHidden(column, True)
         table.horizontalHeader().setSectionResizeMode(4, table.horizontalHeader().ResizeMode.Stretch)
@@ -198,7 +198,7 @@ class OverviewPage(Page):
             return
         self._show_figures(view)
         self._show_limits(view)
-        self._positions.set_rows(view.positions or [])
+        self.positions_model.set_rows(view.positions or [])
         say_no_positions(self._flat, known=view.positions is not None)
         self._show_events(view)
         self._show_desk(view)
@@ -258,6 +258,15 @@ class OverviewPage(Page):
             self._line("Next reset", self.state.calendar.until(reset, None))
         else:
             self._line("Next reset", f"in {wording.duration(reset - now, seconds=False)}")
+
+    def desk_line(self, name: str) -> str:
+        """What a line of the desk time says."""
+        return self._desk_lines[name][1].words
+
+    @property
+    def limit_rows(self) -> list[LimitRow]:
+        """The limits on screen."""
+        return [row for row in self._limit_rows if not row.isHidden()]
 
     def _line(self, name: str, words: str) -> None:
         tone = Tone.MUTED if words == wording.UNKNOWN else Tone.NEUTRAL

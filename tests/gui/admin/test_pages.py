@@ -69,6 +69,22 @@ async def test_rules_when_edited_are_reviewed_applied_taken_back_and_read_as_tex
         assert "Applied" in here.said() and page.tabs.tabText(2) == "Waiting (1)"
         assert "limit: -800" in page.yaml.toPlainText()
 
+        # What waits already is no change again.
+        page.tabs.setCurrentIndex(0)
+        page.choose("max_contracts")
+        edit(page.form, "limit", 2)
+        page.review.click()
+        dialog = await here.dialog(ReviewDialog)
+        assert texts(dialog.table) == [
+            ["Contracts in the account: Limit", "Tightens, now"],
+            ["Daily realized loss: Loss limit", "Waits already, at 17:00 New York"],
+        ]
+        assert dialog.words.text() == "1 change. 1 that already waits stays as it is."
+        assert dialog.confirm.text() == "Apply 1 now"
+        dialog.confirm.click()
+        await here.settled()
+        assert here.said() == "Applied 1 in force now."
+
         # Taken back before its time.
         page.tabs.setCurrentIndex(2)
         page.pending_table.selectRow(0)
@@ -101,7 +117,7 @@ async def test_rules_when_edited_are_reviewed_applied_taken_back_and_read_as_tex
         page.preset_menu.actions()[0].trigger()
         await here.settled()
         assert page.yaml.toPlainText() == page._presets[0]["yaml"]
-        assert engine.config.rules.max_contracts is not None and engine.config.rules.max_contracts.limit == 3
+        assert engine.config.rules.max_contracts is not None and engine.config.rules.max_contracts.limit == 2
         page.discard.click()
 
         # A rule that was never named is turned on with valid values; What if takes the edits over.
