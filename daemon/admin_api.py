@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from loguru import logger
 
 from daemon import figures, log_reading, restore, run_history
 from daemon.alerts import AlertError, Alerts
-from daemon.api import Audit, Handler, Host
+from daemon.api import Audit, Handler, Host, audited
+from daemon.backups import BackupError, list_backups
 from daemon.config_errors import ConfigErrors
 from daemon.config_loader import load_risk_config, read_text, revise
 from daemon.core.events import LockRequested
@@ -83,7 +83,7 @@ class AdminApi:
 
     def handlers(self) -> dict[str, Handler]:
         """Every method that needs a handler."""
-        noted = self._audited
+        noted = partial(audited, self._audit)
         return {
             "second_factor_enroll": noted("second_factor_enroll", self.second_factor_enroll),
             "second_factor_confirm": noted("second_factor_confirm", self.second_factor_confirm),
@@ -314,17 +314,15 @@ class AdminApi:
 
     async def list_backups(self, params: NoParams, context: CallContext) -> list[Row]:
         """Backups of state and configuration, newest first."""
-        return await asyncio.to_thread(restore.list_backups, self._home)
+        return await asyncio.to_thread(list_backups, self._home)
 
     async def backup_now(self, params: NoParams, context: CallContext) -> Row:
         """Back up the database and the configuration."""
-        state = await self._host.backup()
-        now = datetime.now(UTC)
         try:
-            configuration = await asyncio.to_thread(restore.back_up_configuration, self._home, now)
-        except RestoreError as error:
+            made = await self._host.backups.make()
+        except BackupError as error:
             raise RpcError(ErrorCode.BUSY, str(error)) from None
-        return {"file": state, "configuration": configuration.name}
+        return {"file": made.state, "configuration": made.configuration}
 
     async def restore_backup(self, params: RestoreBackupParams, context: CallContext) -> Row:
         """Configuration: as a change of it. State: fill what is missing, at a restart of the daemon."""
@@ -365,23 +363,6 @@ class AdminApi:
             "changes": changes,
             "pending": self._host.configuration.pending_rows(),
         }
-
-    # ---- within
-
-    def _audited(self, name: str, handler: Callable[[Any, CallContext], Awaitable[object]]) -> Handler:
-        async def run(params: Any, context: CallContext) -> object:
-            if getattr(params, "dry_run", False):
-                return await handler(params, context)
-            shown = params.model_dump(mode="json")
-            try:
-                result = await handler(params, context)
-            except RpcError as error:
-                await self._audit.append("admin", name, shown, f"refused: {error.message}")
-                raise
-            await self._audit.append("admin", name, shown, "done")
-            return result
-
-        return run
 
 
 def _invalid(method: str, errors: ConfigErrors) -> RpcError:

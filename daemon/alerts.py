@@ -15,6 +15,8 @@ from typing import Any, Final, Protocol
 
 from loguru import logger
 
+from daemon.lasting_thread import LastingThread
+
 KINDS: Final = ("lockout", "unlock", "enforcement", "warning", "error")
 """What a target can ask for."""
 
@@ -113,7 +115,7 @@ class Alerts:
         self._queue: queue.Queue[_Message | None] = queue.Queue(QUEUE_LIMIT)
         self._waiting: list[_Message] = []
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread: LastingThread | None = None
         self.dropped = 0
 
     def send(self, kind: str, text: str) -> None:
@@ -186,7 +188,7 @@ class Alerts:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+            self._thread = LastingThread("alerts", self._run)
             self._thread.start()
 
     def _run(self) -> None:

@@ -176,6 +176,16 @@ class Announcer:
             self._dirty[topic, account_id] = None
         self._arm()
 
+    def configuration_changed(self, row: figures.Row) -> None:
+        """Another configuration is in force, or others changes wait; `row` is what is shown of it."""
+        for account_id in self._engine.accounts:
+            self.refresh(account_id)
+        self._everywhere("config", row)
+
+    def status_changed(self, row: figures.Row) -> None:
+        """The daemon's own state, as `get_status` shows it."""
+        self._everywhere("status", row)
+
     def curve(self, account_id: int) -> list[list[str]]:
         """The day's P&L as far as it was seen: [time, realized, realized + unrealized]."""
         return self._curves.get(account_id, [])
@@ -254,6 +264,12 @@ class Announcer:
             self._replica.publish(f"{topic} {account_id}", data)
         if self.outlet is not None and self.outlet.wanted(topic):
             self.outlet.publish(topic, account_id, data)
+
+    def _everywhere(self, topic: Topic, row: figures.Row) -> None:
+        if self._replica is not None:
+            self._replica.publish(topic, row)
+        if self.outlet is not None and self.outlet.wanted(topic):
+            self.outlet.publish(topic, None, row)
 
     def _lockouts_changed(self, account_id: int) -> None:
         account = self._engine.account(account_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
@@ -33,11 +34,13 @@ from shared.rpc_methods import (
 
 if TYPE_CHECKING:
     from daemon.announcer import Announcer
+    from daemon.backups import Backups
     from daemon.clock import Clock
     from daemon.configuration import ConfigurationService
     from daemon.core.engine import Engine
     from daemon.core.events import Event
     from daemon.core.state import AccountState
+    from daemon.logins import Logins
 
 Row = dict[str, Any]
 Handler = Callable[[Any, CallContext], Awaitable[object]]
@@ -74,6 +77,8 @@ class Host(Protocol):
     engine: Engine
     announcer: Announcer
     configuration: ConfigurationService
+    backups: Backups
+    logins: Logins
     version: str
 
     @property
@@ -99,17 +104,26 @@ class Host(Protocol):
     async def settled(self) -> None:
         """Returns when everything decided so far is carried out."""
 
-    async def backup(self) -> str:
-        """Back up the database; returns the file's name."""
-
-    async def set_credential(self, username: str, api_key: str) -> None:
-        """Store an API key."""
-
-    async def test_connection(self, username: str) -> list[Row]:
-        """Try every step of a login."""
-
     def request_stop(self, reason: str) -> None:
         """Begin the shutdown."""
+
+
+def audited(audit: Audit, name: str, handler: Handler) -> Handler:
+    """The handler of a method that changes something: what was asked and what came of it is noted, refusals too."""
+
+    async def run(params: Any, context: CallContext) -> object:
+        if getattr(params, "dry_run", False):
+            return await handler(params, context)  # changes nothing, and is asked at every key press
+        shown = params.model_dump(mode="json")
+        try:
+            result = await handler(params, context)
+        except RpcError as error:
+            await audit.append("admin", name, shown, f"refused: {error.message}")
+            raise
+        await audit.append("admin", name, shown, "done")
+        return result
+
+    return run
 
 
 class Api:
@@ -125,6 +139,7 @@ class Api:
 
     def handlers(self) -> dict[str, Handler]:
         """Every method that needs a handler."""
+        noted = partial(audited, self._audit)
         return {
             "get_status": self.get_status,
             "get_accounts": self.get_accounts,
@@ -140,17 +155,16 @@ class Api:
             "get_enforcement_log": self.get_enforcement_log,
             "subscribe": self.subscribe,
             "lock_account": self.lock_account,
-            "reload_config": self._audited("reload_config", self.reload_config),
+            "reload_config": noted("reload_config", self.reload_config),
             "get_config": self.get_config,
-            "set_config": self._audited("set_config", self.set_config),
+            "set_config": noted("set_config", self.set_config),
             "get_pending_config": self.get_pending_config,
-            "cancel_pending_config": self._audited("cancel_pending_config", self.cancel_pending_config),
-            "set_credential": self._audited("set_credential", self.set_credential),
-            "test_connection": self._audited("test_connection", self.test_connection),
-            "clear_lockout": self._audited("clear_lockout", self.clear_lockout),
+            "cancel_pending_config": noted("cancel_pending_config", self.cancel_pending_config),
+            "set_credential": noted("set_credential", self.set_credential),
+            "test_connection": noted("test_connection", self.test_connection),
+            "clear_lockout": noted("clear_lockout", self.clear_lockout),
             "get_audit_log": self.get_audit_log,
-            "backup_now": self._audited("backup_now", self.backup_now),
-            "stop_daemon": self._audited("stop_daemon", self.stop_daemon),
+            "stop_daemon": noted("stop_daemon", self.stop_daemon),
         }
 
     # ---- reading
@@ -320,12 +334,12 @@ class Api:
 
     async def set_credential(self, params: SetCredentialParams, context: CallContext) -> Row:
         """Store a login's API key in the system's key store."""
-        await self._host.set_credential(params.username, params.api_key.get_secret_value())
+        await self._host.logins.set_key(params.username, params.api_key.get_secret_value())
         return {"username": params.username, "set": True}
 
     async def test_connection(self, params: UsernameParams, context: CallContext) -> list[Row]:
         """Try a login step by step."""
-        return await self._host.test_connection(params.username)
+        return await self._host.logins.try_out(params.username)
 
     async def clear_lockout(self, params: ClearLockoutParams, context: CallContext) -> Row:
         """End a lockout early, after the delay of the policy."""
@@ -358,10 +372,6 @@ class Api:
         broken = await self._audit.verify()
         return {"rows": await self._audit.page(params.limit, params.before_id), "intact": broken is None}
 
-    async def backup_now(self, params: NoParams, context: CallContext) -> Row:
-        """Back up the database."""
-        return {"file": await self._host.backup()}
-
     async def stop_daemon(self, params: StopDaemonParams, context: CallContext) -> Row:
         """Stop; the service manager may start it again."""
         self._host.request_stop(f"asked by the admin: {params.reason or 'no reason given'}")
@@ -374,21 +384,6 @@ class Api:
         if account is None:
             raise RpcError(ErrorCode.UNKNOWN_ACCOUNT, f"There is no account {account_id} here.")
         return account
-
-    def _audited(self, name: str, handler: Handler) -> Handler:
-        async def run(params: Any, context: CallContext) -> object:
-            if getattr(params, "dry_run", False):
-                return await handler(params, context)  # changes nothing, and is asked at every key press
-            shown = params.model_dump(mode="json")
-            try:
-                result = await handler(params, context)
-            except RpcError as error:
-                await self._audit.append("admin", name, shown, f"refused: {error.message}")
-                raise
-            await self._audit.append("admin", name, shown, "done")
-            return result
-
-        return run
 
     def _measure(self) -> tuple[float, float]:
         """Resident memory in MB and CPU in percent of a core, measured at most once a second."""

@@ -20,15 +20,14 @@ from daemon.core.local_time import TradingDays
 from daemon.core.units import to_iso
 from daemon.protection import (
     CancelRefused,
-    ConfigState,
     Configuration,
     FileChange,
     FileName,
-    FileStateStore,
     LoadedFiles,
     Report,
     UnknownChange,
     load_files,
+    open_configuration,
 )
 from shared.config import ResetConfig
 from shared.config_changes import diff, split, tree_of
@@ -62,7 +61,8 @@ class ConfigurationService:
     """Holds the configuration in force.
 
     `on_change` is called with the configuration whenever it changes, `on_alert` with a sentence about what could not be
-    used. Raises ConfigErrors at construction if a file is invalid and there is no last good copy.
+    used. At construction a new home gets the templates. Raises ConfigErrors if a file is invalid and there is no last
+    good copy, OSError if the home cannot be written to.
     """
 
     def __init__(
@@ -77,8 +77,9 @@ class ConfigurationService:
         self._on_change = on_change
         self._on_alert = on_alert
         self._seen = self._signature()
-        store = FileStateStore(home.config_state_file)
-        self._state, self.start_report = ConfigState.start(store, load_files(home), now(), next_reset)
+        self._state, self.start_report, written = open_configuration(home, now(), next_reset)
+        for path in written:
+            logger.info("Wrote {}: fill in your logins and limits.", path)
         self._tell(self.start_report)
 
     @property

@@ -80,18 +80,22 @@ class Dispatcher:
         quoted: Callable[[set[str]], None] | None = None,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
-        """`on_failure` is told if decisions can no longer be carried out at all, which must never happen."""
+        """`on_failure` is told if decisions can no longer be carried out at all, which must never happen.
+
+        `sender`, `recorder`, `read_orders` (an account's working orders) and `quoted` (takes the contracts held) may be
+        set once they are there: until then nothing is sent, recorded, read and quoted.
+        """
         self.engine = engine
         self._on_failure = on_failure
         self.sender: Sender | None = None
+        self.recorder = recorder
+        self.read_orders = read_orders
+        self.quoted = quoted
         self.events = 0
         self.failures = 0
         self._checked = False
         self._keeper = keeper
-        self._recorder = recorder
         self.listeners = list(listeners)
-        self._read_orders = read_orders
-        self._quoted = quoted
         self._quoted_now: set[str] = set()
         self._line: list[list[Decision]] = []
         self._untold: list[Decision] = []
@@ -150,8 +154,8 @@ class Dispatcher:
                 self._keeper.record_event(event)
                 if isinstance(event, PositionUpdate | PositionsSnapshot):
                     self._subscribe()
-            if self._recorder is not None:
-                self._recorder.append(event)
+            if self.recorder is not None:
+                self.recorder.append(event)
             if type(event) is not Tick:
                 for listener in self.listeners:
                     listener.happened(event)
@@ -250,16 +254,16 @@ class Dispatcher:
             self._begin_read(decision.account_id)
 
     def _begin_read(self, account_id: int) -> None:
-        if self._read_orders is None or account_id in self._reads:
+        if self.read_orders is None or account_id in self._reads:
             return
         task = asyncio.create_task(self._read(account_id), name=f"read orders {account_id}")
         self._reads[account_id] = task
         task.add_done_callback(lambda _: self._reads.pop(account_id, None))
 
     async def _read(self, account_id: int) -> None:
-        assert self._read_orders is not None
+        assert self.read_orders is not None
         try:
-            event = await self._read_orders(account_id)
+            event = await self.read_orders(account_id)
         except Exception as error:  # noqa: BLE001 - the rule asks again
             logger.warning("The open orders of account {} could not be read: {}", account_id, error)
             return
@@ -267,6 +271,6 @@ class Dispatcher:
 
     def _subscribe(self) -> None:
         wanted = self.engine.held_contracts()
-        if self._quoted is not None and wanted != self._quoted_now:
+        if self.quoted is not None and wanted != self._quoted_now:
             self._quoted_now = wanted
-            self._quoted(wanted)
+            self.quoted(wanted)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
 from pathlib import Path
+
+from daemon.start_error import StartError
+from shared.paths import Home
+
+PREDECESSOR_SECONDS = 2.0
+"""One that was killed holds its lock until the system has ended its last thread."""
 
 
 class InstanceLock:
@@ -32,6 +39,38 @@ class InstanceLock:
         if descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+async def claim(home: Home, patience: float = PREDECESSOR_SECONDS) -> InstanceLock:
+    """Make the home's folders, see that they can be written to, and take the lock; waits `patience` seconds for it.
+
+    Raises StartError.
+    """
+    try:
+        home.create()
+    except OSError as error:
+        raise StartError(
+            f"The home folder {home.root} cannot be used ({error.strerror}); choose another with --home or"
+            " make it writable."
+        ) from error
+    probe = home.run / f".probe-{os.getpid()}"
+    lock = InstanceLock(home.run / "daemon.lock")
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+        while not lock.acquire():
+            if loop.time() > deadline:
+                raise StartError(
+                    f"Another daemon already runs on {home.root}; stop it first, or choose another home with --home."
+                )
+            await asyncio.sleep(0.02)
+    except OSError as error:
+        raise StartError(
+            f"The home folder {home.root} is not writable ({error.strerror}); make it writable for this user."
+        ) from error
+    return lock
 
 
 if sys.platform == "win32":

@@ -24,6 +24,7 @@ from typing import BinaryIO, Final
 
 from daemon.core.events import Event
 from daemon.journal_codec import ConfigText, Entry, Gap, JournalError, StartState, decode, encode
+from daemon.lasting_thread import LastingThread
 from daemon.store.state import SavedState
 from shared.config import HolidayCalendar, RiskConfig
 
@@ -68,8 +69,8 @@ class Journal:
         self._end = 0
         self._failing = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
-        self._thread.start()
+        self.thread = LastingThread("journal-writer", self._run)
+        self.thread.start()
 
     def start(
         self, trading_day: str, config: RiskConfig, calendar: HolidayCalendar, state: SavedState, at: int
@@ -85,8 +86,7 @@ class Journal:
     def close(self, seconds: float = 5.0) -> bool:
         """Write what is waiting and end the thread; False when that was not possible in time."""
         self._stop.set()
-        self._thread.join(seconds)
-        return not self._thread.is_alive() and not self._packed
+        return self.thread.join(seconds) and not self._packed
 
     # -- in the journal's thread ------------------------------------------------------------------------------------
 

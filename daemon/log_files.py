@@ -18,6 +18,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, TextIO
 
+from daemon.lasting_thread import LastingThread
+
 _MOST_WAITING: Final = 100_000
 _DATED: Final = re.compile(r"-(\d{4}-\d\d-\d\d)-(\d+)\.log")
 
@@ -133,8 +135,9 @@ class LogWriter:
             queue.SimpleQueue()
         )
         self._dropped = 0
-        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
-        self._thread.start()
+        self._ending = False
+        self.thread = LastingThread("log-writer", self._run)
+        self.thread.start()
 
     def put(self, names: tuple[str, ...], text: Callable[[], str]) -> None:
         """Have the lines that `text` makes written to the files of these names. `text` is called in the thread."""
@@ -152,11 +155,10 @@ class LogWriter:
     def close(self, seconds: float = 2.0) -> None:
         """Write what is waiting and end the thread."""
         self._queue.put(None)
-        self._thread.join(seconds)
+        self.thread.join(seconds)
 
     def _run(self) -> None:
-        running = True
-        while running:
+        while not self._ending:
             batch = [self._queue.get()]
             while not self._queue.empty() and len(batch) < 1000:
                 batch.append(self._queue.get())
@@ -164,7 +166,7 @@ class LogWriter:
             waiting: list[threading.Event] = []
             for item in batch:
                 if item is None:
-                    running = False
+                    self._ending = True
                 elif isinstance(item, threading.Event):
                     waiting.append(item)
                 else:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from loguru import logger
 
 from daemon.credentials import redact
+from daemon.lasting_thread import LastingThread
 from daemon.log_files import DailyFile, LogWriter
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ class Logs:
         self._writer = writer
         self._files = files
         self._handler = logger.add(self._sink, level=level, format="{message}", **_PLAIN)
+
+    @property
+    def thread(self) -> LastingThread:
+        """The thread that writes."""
+        return self._writer.thread
 
     def set_level(self, level: str) -> None:
         """Least important level that is written from now on, such as "INFO"."""

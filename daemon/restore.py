@@ -1,4 +1,4 @@
-"""Backups of the configuration, and bringing back what a backup holds. Nothing here ever frees a locked account.
+"""Bringing back what a backup holds. Nothing here ever frees a locked account. `daemon.backups` makes them.
 
 Configuration from a backup takes the way of every other change: what tightens applies now, what loosens waits for the
 reset (`daemon.configuration`). State from a backup only fills what the present database has lost: wherever both know
@@ -18,10 +18,10 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from daemon.config_files import FILES
 from daemon.config_writing import write_atomically
 from daemon.store import StoreError
 from daemon.store.database import connect, damage, make_private, migrate, stored_revision
@@ -29,11 +29,6 @@ from daemon.store.recovery import UNKNOWN_KEY
 from daemon.store.statements import STATEMENTS
 from shared.paths import Home
 from shared.schema import SCHEMA_REVISION
-
-KEPT: Final = 30
-"""Copies of the configuration that are kept."""
-
-CONFIG_FILES: Final = ("risk_config.yaml", "accounts.yaml", "holidays.yaml")
 
 _IDENTITY: Final[dict[str, tuple[str, ...]]] = {
     "lockouts": ("account_id", "rule_id", "kind", "symbol", "locked_at"),
@@ -62,57 +57,7 @@ class Restored:
         return f"From the backup {self.file} came back what was missing: {named or 'nothing was'}."
 
 
-# ---- listing and making
-
-
-def list_backups(home: Home) -> list[dict[str, Any]]:
-    """Backups, newest first: file, what ("state" or "configuration"), at (UTC), bytes, note."""
-    rows = []
-    for path in [*home.backups.glob("state-*.db"), *home.backups.glob("config-*.json")]:
-        stem, _, rest = path.stem.partition("-")
-        stamp, _, note = rest.partition("-")
-        try:
-            at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-            size = path.stat().st_size
-        except (ValueError, OSError):
-            continue
-        rows.append(
-            {
-                "file": path.name,
-                "what": "state" if stem == "state" else "configuration",
-                "at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-                "bytes": size,
-                "note": f"before the change of the database to {note.removeprefix('before-')}"
-                if note.startswith("before-")
-                else note,
-            }
-        )
-    return sorted(rows, key=lambda row: (str(row["at"]), str(row["file"])), reverse=True)
-
-
-def back_up_configuration(home: Home, at: datetime) -> Path:
-    """Copy the three files, as they are, into one: config-20261121T071946Z.json. Raises RestoreError."""
-    texts: dict[str, str] = {}
-    for name in CONFIG_FILES:
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                texts[name] = (home.config / name).read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                continue
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                raise RestoreError(f"{home.config / name} could not be read ({error.strerror}).") from error
-    target = home.backups / f"config-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}.json"
-    try:
-        home.backups.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, json.dumps({"version": 1, "files": texts}, indent=1))
-    except OSError as error:
-        raise RestoreError(f"The backup {target} could not be written ({error.strerror}).") from error
-    for old in sorted(home.backups.glob("config-*.json"), key=lambda found: found.name, reverse=True)[KEPT:]:
-        with contextlib.suppress(OSError):
-            old.unlink()
-    return target
+# ---- configuration
 
 
 def read_configuration(home: Home, file: str) -> dict[str, str]:
@@ -120,7 +65,7 @@ def read_configuration(home: Home, file: str) -> dict[str, str]:
     path = _backup(home, file)
     try:
         files = json.loads(path.read_text(encoding="utf-8"))["files"]
-        texts = {name: files[name] for name in CONFIG_FILES if isinstance(files.get(name), str)}
+        texts: dict[str, str] = {name: files[name] for name in FILES if isinstance(files.get(name), str)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RestoreError(f"The backup {file} cannot be read; choose another.") from error
     if not texts:

@@ -23,9 +23,13 @@ from daemon.core.events import (
     TradesSnapshot,
 )
 from daemon.core.state import AccountState
+from daemon.core.units import SECOND_US
 from daemon.store.state import SavedState
 from shared.config import HolidayCalendar, RiskConfig
 from shared.models import LockoutKind
+
+REACH_BACK_US = 26 * 3600 * SECOND_US
+"""An hour and a session may reach back over the reset (RULE-006)."""
 
 NO_RESET_BEFORE = "no_reset_before"
 """Key in `SavedState.daemon` of a journal; see `daemon.core.local_time.TradingDays`."""
@@ -56,6 +60,15 @@ def engine_from(
         actions=saved.actions,
     )
     return engine
+
+
+def trades_since(engine: Engine, at: int) -> int:
+    """From when on trades are needed to judge the day of `at`; both microseconds UTC."""
+    config = engine.config
+    rules = [config.rules, *map(config.rules_for, config.accounts)]
+    if any(rule.weekly_loss is not None and rule.weekly_loss.enabled for rule in rules):
+        return engine.days.week_start(at)
+    return engine.days.bounds(at)[0] - REACH_BACK_US
 
 
 def state_of(engine: Engine, *, no_reset_before: int = 0) -> SavedState:

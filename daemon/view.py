@@ -21,6 +21,7 @@ from typing import Any, Final
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
+from daemon.lasting_thread import LastingThread
 from daemon.store.rows import Change
 from daemon.store.statements import grouped
 from shared.schema import PRIVATE_TABLES, SCHEMA_REVISION, TABLES, json_text
@@ -42,6 +43,8 @@ _BUSY_SECONDS: Final = 0.05
 _BLOCKED_SECONDS: Final = 2.0
 """How long a file may refuse writes before it is given up for a new one."""
 _RETRY_MOST_SECONDS: Final = 30.0
+_MOST_AT_ONCE: Final = 10_000
+"""Handed-in items taken over before the file is written, however fast they come."""
 _WAL_LIMIT: Final = 4 * 1024 * 1024
 _WAL_GIVE_UP: Final = 64 * 1024 * 1024
 """A reader that never ends its transaction keeps the log growing: beyond this the file is left to that reader."""
@@ -66,7 +69,7 @@ class View:
         on_name: told the name of the current file ("view.db") whenever it changes; called in the replica's thread.
     """
 
-    def __init__(self, public: Path, database: Path, on_name: Callable[[str], None] | None = None) -> None:
+    def __init__(self, public: Path, database: Path, on_name: Callable[[str], object] | None = None) -> None:
         self._public = public
         self._database = database
         self._on_name = on_name
@@ -81,8 +84,9 @@ class View:
         self._retry_at = 0.0
         self._retry_seconds = 1.0
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="view-writer", daemon=True)
-        self._thread.start()
+        self._ending = False
+        self.thread = LastingThread("view-writer", self._run)
+        self.thread.start()
 
     @property
     def name(self) -> str:
@@ -114,32 +118,35 @@ class View:
     def close(self, seconds: float = 2.0) -> None:
         """Write what is pending, if the file lets us, and end the thread."""
         self._queue.put(None)
-        self._thread.join(seconds)
+        self.thread.join(seconds)
 
     # -- called in the replica's thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        running = True
-        while running:
-            running = self._collect()
-            with contextlib.suppress(Exception):
-                self._work()
+        if self.thread.failures:
+            # Something of ours raised: nothing is known of the file, so everything is copied to it again.
+            self._forget_pending()
+            self._give_up()
+        while not self._ending:
+            self._collect()
+            self._work()
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
 
-    def _collect(self) -> bool:
-        """Take over what has been handed in since; False when the end was asked for."""
+    def _collect(self) -> None:
+        """Take over what has been handed in since."""
         deadline = time.monotonic() + FLUSH_SECONDS
         if self._connection is None and not self._ready.is_set():
             deadline = 0.0
-        while True:
+        for _ in range(_MOST_AT_ONCE):
             try:
                 item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                return True
+                return
             if item is None:
-                return False
+                self._ending = True
+                return
             if isinstance(item, list):
                 urgent = False
                 for table, key, row in item:
@@ -174,8 +181,7 @@ class View:
             self._write(self._connection)
         except _DATA_ERRORS:
             # A row that no table takes: drop what is pending and copy everything from the database again.
-            self._pending.clear()
-            self._deletions.clear()
+            self._forget_pending()
             self._give_up()
         except FileNotFoundError:
             self._give_up()
@@ -208,6 +214,10 @@ class View:
         self._pending.clear()
         self._deletions.clear()
         self._unwritten.clear()
+
+    def _forget_pending(self) -> None:
+        self._pending.clear()
+        self._deletions.clear()
 
     def _give_up(self) -> None:
         if self._connection is not None:

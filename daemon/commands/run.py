@@ -47,7 +47,7 @@ async def serve(options: Options) -> int:
     service = Service(options)
     try:
         try:
-            service.handle_signals()
+            service.shutdown.handle_signals()
             await service.start()
         except StartError as error:
             print(error, file=sys.stderr)

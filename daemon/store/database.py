@@ -38,6 +38,8 @@ def is_corruption(error: sqlite3.Error) -> bool:
 
 def explain(error: Exception, path: Path) -> str:
     """What is wrong with the database, and the mend, in one sentence."""
+    if isinstance(error, StoreError):
+        return str(error)
     code = primary_code(error) if isinstance(error, sqlite3.Error) else 0
     if code == sqlite3.SQLITE_FULL:
         return f"The disk that holds {path} is full: free some space."

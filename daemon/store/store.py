@@ -12,6 +12,7 @@ from typing import Any
 
 from daemon.core.decisions import Decision
 from daemon.core.events import Event
+from daemon.lasting_thread import LastingThread
 from daemon.store import reader, recovery
 from daemon.store.backup import back_up
 from daemon.store.book import Book
@@ -51,6 +52,11 @@ class Store:
             lockouts=reader.kept_lockouts(connection, 0),
             on_alert=on_alert,
         )
+
+    @property
+    def thread(self) -> LastingThread:
+        """The thread that writes."""
+        return self._writer.thread
 
     @classmethod
     def open(cls, path: Path, *, on_alert: Callable[[str], None], public: Path | None = None) -> Store:

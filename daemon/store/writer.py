@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from daemon.core.events import Event
+from daemon.lasting_thread import LastingThread
 from daemon.store.book import RECORDED, Book, Pending
 from daemon.store.database import StoreError, connect, explain, is_corruption, primary_code
 from daemon.store.rows import Change, Row
@@ -144,8 +145,8 @@ class Writer:
         self._identity = _identity(path)
         self._stopped = False
         self.mirror: Mirror | None = None
-        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
-        self._thread.start()
+        self.thread = LastingThread("store-writer", self._run)
+        self.thread.start()
 
     # -- called in the event loop's thread --------------------------------------------------------------------------
 
@@ -205,12 +206,14 @@ class Writer:
         if not self._stopped:
             self._stopped = True
             self._queue.put(_Stop())
-        self._thread.join(seconds)
-        return not self._thread.is_alive() and not self._pending
+        return self.thread.join(seconds) and not self._pending
 
     # -- called in the writer thread --------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        if self.thread.failures:
+            # Something of ours raised: nothing is known of the connection, and what was pending still is.
+            self._close()
         due = time.monotonic() + FLUSH_SECONDS
         while True:
             item: list[Change] | _Commit | _Run | _Flush | _Stop | None
@@ -227,7 +230,10 @@ class Writer:
             elif isinstance(item, _Flush):
                 item.waiter.tell(self._flush())
             elif isinstance(item, _Stop):
-                self._flush()
+                try:
+                    self._flush()
+                except Exception as error:  # noqa: BLE001 - it ends all the same
+                    self._alert(f"What was last handed over could not be written to {self._path}: {error!r}.")
                 self._close()
                 return
             if time.monotonic() >= due:
@@ -253,13 +259,16 @@ class Writer:
             self._pending.pop((table, key), None)
             if table == "lockouts" and row is not None:
                 self._lockouts[row["id"]] = row
-        written = self._write(batch, durable=True)
-        item.waiter.tell(written)
+        written = False
+        try:
+            written = self._write(batch, durable=True)
+        finally:
+            if not written:
+                self._pending.update(batch)
+                self._pending_durable = True
+            item.waiter.tell(written)
         if written:
             self._tell_mirror(batch)
-        else:
-            self._pending.update(batch)
-            self._pending_durable = True
 
     def _execute(self, item: _Run) -> None:
         try:
@@ -285,11 +294,14 @@ class Writer:
             return True
         batch, self._pending = self._pending, {}
         durable, self._pending_durable = self._pending_durable, False
-        written = self._write(batch, durable=durable)
-        if not written:
-            batch.update(self._pending)
-            self._pending = batch
-            self._pending_durable = durable or self._pending_durable
+        written = False
+        try:
+            written = self._write(batch, durable=durable)
+        finally:
+            if not written:
+                batch.update(self._pending)
+                self._pending = batch
+                self._pending_durable = durable or self._pending_durable
         self._tell_mirror(batch)
         self._checkpoint_if_large()
         return written
@@ -320,10 +332,10 @@ class Writer:
                     self._transact(dict([change]), durable=durable)
                 except _DATA_ERRORS as error:
                     self._alert(f"A row of {change[0][0]} ({change[0][1]}) could not be stored: {error!r}.")
-                except (sqlite3.Error, OSError) as error:
+                except (sqlite3.Error, OSError, StoreError) as error:
                     return self._failed(error)
             return self._succeeded()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
             return self._failed(error)
         return self._succeeded()
 
@@ -419,7 +431,10 @@ class Writer:
 
     def _tell_mirror(self, batch: Pending) -> None:
         if self.mirror is not None and batch:
-            self.mirror.apply([(table, key, row) for (table, key), row in batch.items()])
+            try:
+                self.mirror.apply([(table, key, row) for (table, key), row in batch.items()])
+            except Exception as error:  # noqa: BLE001 - whoever looks on must not disturb the writing
+                self._alert(f"The copy of the data for the windows could not be told of a change: {error!r}.")
 
     def _alert(self, text: str) -> None:
         with contextlib.suppress(Exception):
@@ -431,7 +446,10 @@ class Writer:
         except OSError:
             return
         if size > _CHECKPOINT_BYTES and self._checkpointing.acquire(blocking=False):
-            threading.Thread(target=self._checkpoint, name="store-checkpoint", daemon=True).start()
+            try:
+                threading.Thread(target=self._checkpoint, name="store-checkpoint", daemon=True).start()
+            except RuntimeError:  # no memory for a thread: tried again after the next flush
+                self._checkpointing.release()
 
     def _checkpoint(self) -> None:
         # PASSIVE runs beside a writer and never makes it wait.

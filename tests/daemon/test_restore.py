@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from daemon import restore
+from daemon.backups import back_up_configuration, list_backups
 from daemon.store.database import migrate
 from daemon.store.statements import STATEMENTS
 from shared.paths import Home
@@ -111,11 +112,11 @@ def test_configuration_backup_when_read_gives_the_texts_back(tmp_path: Path) -> 
     home = Home(tmp_path)
     home.create()
     home.risk_config_file.write_text("version: 1  # mine\n", encoding="utf-8")
-    made = restore.back_up_configuration(home, datetime(2026, 11, 21, 7, 19, 46, tzinfo=UTC))
+    made = back_up_configuration(home, datetime(2026, 11, 21, 7, 19, 46, tzinfo=UTC))
     assert made.name == "config-20261121T071946Z.json"
     assert made.stat().st_mode & 0o077 == 0
     assert restore.read_configuration(home, made.name) == {"risk_config.yaml": "version: 1  # mine\n"}
-    assert [row["what"] for row in restore.list_backups(home)] == ["configuration"]
+    assert [row["what"] for row in list_backups(home)] == ["configuration"]
 
 
 async def test_restore_when_an_account_was_locked_after_the_backup_leaves_it_locked(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ async def test_broker_that_refuses_every_close_is_tried_again_and_alerted_once(t
     made = World(tmp_path, {"rules": {"auth_loss_guard": {}}}, timings=PATIENT)
     async with running(made, prepare=lambda sim: sim.trader(101).buy("MNQ", 1)) as here:
         alerts: list[str] = []
-        here.service._to_alerts = lambda severity, text: alerts.append(text)  # type: ignore[method-assign]
+        here.service.alarms.connect(lambda severity, text: alerts.append(text))
         here.sim.set_restricted(101, True)
         here.sim.set_can_trade(101, False)
         await here.locked("RULE-010")

@@ -1,0 +1,56 @@
+"""An alert reaches mail and messengers whenever it was raised, and from whatever thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from daemon.alarms import Alarms
+from daemon.windows.event_log import Entry, EventLog
+from tests.scenarios.world import eventually
+
+
+async def test_alert_before_there_are_targets_waits_for_them() -> None:
+    alarms = Alarms(EventLog())
+    sent: list[tuple[str, str]] = []
+    alarms.alert("The database was lost.", "detail for the log")
+    alarms.send("lockout", "Account 101 is locked.")
+    alarms.connect(lambda kind, text: sent.append((kind, text)))
+    assert sent == [("error", "The database was lost."), ("lockout", "Account 101 is locked.")]
+    alarms.alert("Another.")
+    assert sent[2:] == [("error", "Another.")]
+
+
+async def test_what_waits_for_targets_is_bounded() -> None:
+    alarms = Alarms(EventLog())
+    sent: list[str] = []
+    for number in range(1000):
+        alarms.send("error", str(number))
+    alarms.connect(lambda kind, text: sent.append(text))
+    assert len(sent) == 100 and sent[-1] == "999"
+
+
+async def test_alert_from_a_thread_is_sent_in_the_loop() -> None:
+    alarms = Alarms(EventLog())
+    sent: list[int] = []
+    alarms.connect(lambda kind, text: sent.append(threading.get_ident()))
+    await asyncio.to_thread(alarms.alert_from_thread, "The disk is full.")
+    await eventually(lambda: sent, "sent")
+    assert sent == [threading.get_ident()]
+
+
+def test_alert_from_a_thread_after_the_end_raises_nothing() -> None:
+    async def make() -> Alarms:
+        return Alarms(EventLog())
+
+    asyncio.run(make()).alert_from_thread("The disk is full.")
+
+
+async def test_system_log_gets_each_kind_under_its_own_entry() -> None:
+    entries: list[tuple[Entry, str]] = []
+    log = EventLog(lambda entry, text: entries.append((entry, text)))
+    alarms = Alarms(log)
+    for kind in ("lockout", "unlock", "enforcement"):
+        alarms.to_system_log(kind, kind)
+    log.close()
+    assert [entry for entry, _ in entries] == [Entry.LOCKOUT_SET, Entry.LOCKOUT_CLEARED, Entry.ENFORCEMENT]

@@ -1,0 +1,145 @@
+"""A backup holds state and configuration, by hand and every day, and what comes of it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from daemon.backups import KEPT, Backup, BackupError, Backups, back_up_configuration
+from daemon.clock import ManualClock
+from daemon.restore import read_configuration
+from daemon.schedule import HISTORY_DAYS, Schedule
+from daemon.store import StoreError
+from shared.paths import Home
+from tests.daemon.admin_world import desk
+from tests.scenarios.world import eventually
+
+
+class State:
+    """Copies no database, or fails."""
+
+    def __init__(self, error: StoreError | None = None) -> None:
+        self.error = error
+
+    async def backup(self, now: datetime) -> Path:
+        if self.error is not None:
+            raise self.error
+        return Path("state-1.db")
+
+
+def made_home(folder: Path) -> Home:
+    home = Home(folder)
+    home.create()
+    home.risk_config_file.write_text("version: 1  # mine\n", encoding="utf-8")
+    return home
+
+
+async def test_backup_holds_both_even_if_the_other_fails(tmp_path: Path) -> None:
+    home = made_home(tmp_path)
+    made = await Backups(home, State()).make()
+    assert made.state == "state-1.db" and (home.backups / made.configuration).exists()
+    (home.backups / made.configuration).unlink()
+    with pytest.raises(BackupError, match=r"^The disk is full\.$"):
+        await Backups(home, State(StoreError("The disk is full."))).make()
+    assert len(list(home.backups.glob("config-*.json"))) == 1
+
+
+def test_configuration_backups_are_kept_in_bounds_and_files_that_are_no_text_left_out(tmp_path: Path) -> None:
+    home = made_home(tmp_path)
+    home.holidays_file.write_bytes(b"\xff\xfe\x00")
+    for day in range(KEPT + 3):
+        last = back_up_configuration(home, datetime(2026, 1, 1, 0, 0, day, tzinfo=UTC))
+    names = sorted(path.name for path in home.backups.glob("config-*.json"))
+    assert len(names) == KEPT and names[-1] == last.name
+    assert list(json.loads(last.read_text(encoding="utf-8"))["files"]) == ["risk_config.yaml"]
+
+
+class Parts:
+    """What the timers work on."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+        self.alerts: list[str] = []
+        self.error: Exception | None = None
+        self.pruned: list[tuple[int, int]] = []
+
+    def beat(self) -> None:
+        self.threads.append(threading.get_ident())
+
+    def watch(self) -> None:
+        self.threads.append(threading.get_ident())
+
+    async def make(self) -> Backup:
+        if self.error is not None:
+            raise self.error
+        return Backup("state-1.db", "config-1.json")
+
+    async def prune(self, older_than_days: int, now: int) -> int:
+        self.pruned.append((older_than_days, now))
+        if self.error is not None:
+            raise self.error
+        return 3
+
+    def schedule(self) -> Schedule:
+        return Schedule(
+            heartbeat=self,
+            configuration=self,
+            backups=self,
+            store=self,
+            clock=ManualClock(5),
+            alert=self.alerts.append,
+        )
+
+
+async def test_timed_jobs_run_in_the_event_loop_and_end_with_the_stop() -> None:
+    parts = Parts()
+    schedule = parts.schedule()
+    schedule.start()
+    scheduler = schedule._scheduler
+    assert {job.id for job in scheduler.get_jobs()} == {"heartbeat", "configuration files", "backup", "clean-up"}
+    scheduler.modify_job("configuration files", next_run_time=datetime.now(UTC))
+    await eventually(lambda: len(parts.threads) >= 2, "both jobs")
+    assert set(parts.threads) == {threading.get_ident()}, "the engine is the event loop's alone"
+    await schedule.stop()
+    await asyncio.sleep(0)
+    assert not scheduler.running
+    await schedule.stop()
+
+
+async def test_daily_jobs_that_fail_are_told() -> None:
+    parts = Parts()
+    schedule = parts.schedule()
+    await schedule.back_up()
+    await schedule.prune()
+    assert parts.alerts == [] and parts.pruned == [(HISTORY_DAYS, 5)]
+    parts.error = BackupError("The disk is full.")
+    await schedule.back_up()
+    parts.error = StoreError("The database is locked.")
+    await schedule.prune()
+    assert parts.alerts == [
+        "The daily backup is not complete: The disk is full.",
+        "Old rows of the database could not be deleted: The database is locked.",
+    ]
+
+
+async def test_configuration_of_the_daily_backup_can_be_restored(tmp_path: Path) -> None:
+    async with desk(tmp_path, {"rules": {"daily_realized_loss": {"limit": -500}}}) as here:
+        service = here.world.service
+        (job,) = [step.end.__self__ for step in service.shutdown.steps if step.name == "the timers"]  # type: ignore[attr-defined]
+        await job.back_up()
+        kinds = {row["what"]: row["file"] for row in await here.call("list_backups")}
+        assert set(kinds) == {"state", "configuration"}
+        assert "-500" in read_configuration(service.home, kinds["configuration"])["risk_config.yaml"]
+        here.world.home.risk_config_file.write_text("ipc: {port: 0}\nrules: {}\n", encoding="utf-8")
+        await here.call("reload_config")
+        assert service.configuration.pending_count > 0, "the limit is to go at the reset"
+        await here.call("restore_backup", file=kinds["configuration"])
+        assert service.configuration.pending_count == 0
+        limit = service.configuration.wished.risk.rules.daily_realized_loss
+        assert limit is not None and limit.limit == -500
+        assert "-500" in here.world.home.risk_config_file.read_text(encoding="utf-8")
