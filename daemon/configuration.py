@@ -14,10 +14,11 @@ from loguru import logger
 from pydantic import BaseModel
 
 from daemon.config_errors import ConfigErrors
-from daemon.config_loader import load_accounts, load_holidays, load_risk_config, read_text
+from daemon.config_loader import home_warnings, load_accounts, load_holidays, load_risk_config, read_text
 from daemon.config_writing import PatchError, patch_text, write_atomically
 from daemon.core.local_time import TradingDays
-from daemon.core.units import to_iso
+from daemon.core.rules import rules_not_built
+from daemon.core.units import SECOND_US, to_iso
 from daemon.protection import (
     CancelRefused,
     Configuration,
@@ -106,6 +107,14 @@ class ConfigurationService:
     def effective_at(self) -> int | None:
         """When what waits takes effect."""
         return self._state.effective_at
+
+    def warnings(self, at: int) -> list[str]:
+        """Sentences about what is valid but may not be what is meant; `at`: now, microseconds UTC."""
+        active = self._state.active
+        today = dt.datetime.fromtimestamp(at / SECOND_US, dt.UTC).date()
+        not_built = rules_not_built(active.risk.rules)
+        unenforced = [f"Configured, but not enforced by this version: {', '.join(not_built)}."] if not_built else []
+        return unenforced + home_warnings(self._home, active.accounts, active.holidays, today)
 
     def time_known(self) -> None:
         """`now` tells the broker's time from here on, and did not before."""

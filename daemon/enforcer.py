@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -46,12 +45,11 @@ from shared.models import ActionKind, ActionResult
 if TYPE_CHECKING:
     from daemon.core.events import Event
 
-__all__ = ["Clock", "Enforcer", "Holdings", "Outcome", "Statistics"]
+__all__ = ["Clock", "Enforcer", "Holdings", "Outcome"]
 
 LIMIT: Final = 60.0
 """Seconds for one mutation. The broker bounds its calls itself; this is the belt to its braces."""
 MODIFY_EVERY: Final = 1.0
-KEPT_FIGURES: Final = 1000
 
 OnSent = Callable[[Action, int], None]
 OnAttempt = Callable[[Action, int, Answer], None]
@@ -75,19 +73,6 @@ class Outcome:
     attempts: int
     first_sent_at: int
     settled_at: int
-
-
-@dataclass(slots=True, frozen=True)
-class Statistics:
-    """Figures since the start; milliseconds are of the last thousand obligations, newest last."""
-
-    submitted: int
-    mutations: int
-    confirmed: int
-    superseded: int
-    dropped: int
-    first_send_ms: tuple[float, ...]
-    confirmation_ms: tuple[float, ...]
 
 
 class Enforcer:
@@ -114,7 +99,7 @@ class Enforcer:
         Args:
             broker: sends and reads.
             holdings: the core's live state.
-            clock: trusted time, for figures and alerts; waiting goes by the loop's monotonic time.
+            clock: trusted time, for outcomes and alerts; waiting goes by the loop's monotonic time.
             deliver: gives a snapshot to the core; returns when it is judged and its decisions were carried out.
             on_sent: a mutation is on its way: called for every obligation it serves, with its number of attempts.
             on_attempt: a mutation was answered: called for every obligation it served, with its number of attempts.
@@ -143,9 +128,6 @@ class Enforcer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[Lane] = set()
         self._stopping = False
-        self._submitted = self._mutations = self._confirmed = self._superseded = self._dropped = 0
-        self._first_send_ms: deque[float] = deque(maxlen=KEPT_FIGURES)
-        self._confirmation_ms: deque[float] = deque(maxlen=KEPT_FIGURES)
 
     # --- what the service calls
 
@@ -160,7 +142,6 @@ class Enforcer:
         lane = self._lane(action)
         if action.id in lane.progress or self._stopping:
             return
-        self._submitted += 1
         lane.add(action, self._loop.time())
         if lane in self._running:
             self._wake(lane)
@@ -182,14 +163,8 @@ class Enforcer:
         progress = lane.remove(action.id, self._loop.time(), confirmed=confirmed) if lane is not None else None
         if lane is None or progress is None:
             return None
-        now = self._clock.now()
-        if confirmed:
-            self._confirmed += 1
-            self._confirmation_ms.append((now - action.decided_at) / 1000)
-        else:
-            self._superseded += 1
         self._wake(lane)
-        return Outcome(action, result, progress.attempts, progress.first_sent_at, now)
+        return Outcome(action, result, progress.attempts, progress.first_sent_at, self._clock.now())
 
     def idle(self) -> bool:
         """Whether no obligation is open and no request is under way."""
@@ -199,18 +174,6 @@ class Enforcer:
         """Obligations not yet settled."""
         lanes: list[Lane] = [*self._positions.values(), *self._orders.values()]
         return [progress.action for lane in lanes for progress in lane.progress.values()]
-
-    def statistics(self) -> Statistics:
-        """Counts and times since the start."""
-        return Statistics(
-            self._submitted,
-            self._mutations,
-            self._confirmed,
-            self._superseded,
-            self._dropped,
-            tuple(self._first_send_ms),
-            tuple(self._confirmation_ms),
-        )
 
     async def stop(self, timeout: float = 5.0) -> bool:
         """Begin no request any more and let those under way end within `timeout` seconds. True when they did."""
@@ -345,13 +308,11 @@ class Enforcer:
     async def _send(self, lane: Lane, mutation: Mutation) -> None:
         at = self._clock.now()
         lane.sent(mutation, at)
-        self._mutations += 1
         serving = lane.serving
         if self._on_sent is not None:
             for progress in serving:
                 # When the request has been written, not before it.
                 self._loop.call_soon(self._guard, self._on_sent, progress.action, progress.attempts)
-        self._first_send_ms.extend((at - p.action.decided_at) / 1000 for p in serving if p.attempts == 1)
         if isinstance(mutation, Modify):
             self._modified[lane.account_id, lane.contract_id] = self._loop.time()
         answer = await self._call(lane, mutation)
@@ -400,7 +361,6 @@ class Enforcer:
     def _drop(self, lane: Lane, action: Action, answer: Answer | None) -> None:
         """Give a stop move up. Closes and cancels are never given up."""
         lane.remove(action.id, self._loop.time(), confirmed=False)
-        self._dropped += 1
         why = f" ({said(answer)})" if answer is not None else ""
         self._tell(
             action.account_id,

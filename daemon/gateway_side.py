@@ -61,6 +61,7 @@ class GatewaySide:
         contracts: list[Contract],
         alarms: Alarms,
     ) -> None:
+        self._engine = engine
         self._clock = clock
         self._deliver = deliver
         self._store = store
@@ -97,6 +98,13 @@ class GatewaySide:
         """Whether the account's events are being received."""
         status = self.gateways.status().accounts.get(account_id)
         return status is not None and status.connected
+
+    def healthy(self) -> bool:
+        """Whether every account is monitored and reconciled, and there is one."""
+        status = self.gateways.status()
+        accounts = self._engine.accounts.values()
+        reconciled = all(account.reconciled for account in accounts if account.listed)
+        return status.healthy and bool(status.accounts) and reconciled
 
     def accounts_changed(self, accounts: AccountsConfig) -> None:
         """Another accounts.yaml may be in force: log in and out as it says, beside everything else."""

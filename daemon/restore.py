@@ -11,6 +11,7 @@ does it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import shutil
@@ -23,7 +24,7 @@ from typing import Final
 
 from daemon.config_files import FILES
 from daemon.config_writing import write_atomically
-from daemon.store import StoreError
+from daemon.store import Store, StoreError
 from daemon.store.database import connect, damage, make_private, migrate, stored_revision
 from daemon.store.recovery import UNKNOWN_KEY
 from daemon.store.statements import STATEMENTS
@@ -74,6 +75,21 @@ def read_configuration(home: Home, file: str) -> dict[str, str]:
 
 
 # ---- state
+
+
+async def open_restored(home: Home, on_alert: Callable[[str], None]) -> Store:
+    """Open the database, with what a staged backup brings back. Raises StoreError; `on_alert` is called in a thread."""
+
+    def opened() -> Store:
+        return Store.open(home.database, on_alert=on_alert, public=home.public)
+
+    store = await asyncio.to_thread(opened)
+    if staged(home):
+        # Opened first, so that what is merged into is sound and of today's schema.
+        await store.close()
+        await asyncio.to_thread(apply_staged, home, on_alert)
+        store = await asyncio.to_thread(opened)
+    return store
 
 
 def stage(home: Home, file: str) -> None:

@@ -13,12 +13,10 @@ import os
 import secrets
 import sys
 import time
-from datetime import UTC, datetime
 
 from loguru import logger
 
 from daemon import logs as log_files
-from daemon import restore
 from daemon.admin_side import AdminSide
 from daemon.alarms import Alarms
 from daemon.announcer import Announcer
@@ -27,10 +25,8 @@ from daemon.audit import AuditLog
 from daemon.backups import Backups
 from daemon.clock import TrustedClock, wall_us
 from daemon.config_errors import ConfigErrors
-from daemon.config_loader import home_warnings
 from daemon.configuration import ConfigurationService
 from daemon.core.events import ConfigChanged, Event, Tick
-from daemon.core.rules import rules_not_built
 from daemon.core.units import SECOND_US, to_iso
 from daemon.credentials import CredentialStore, redact
 from daemon.day_journal import DayJournal
@@ -45,11 +41,12 @@ from daemon.known_time import CLOCK_KEY, KnownTime
 from daemon.memory_watch import MemoryWatch
 from daemon.options import Options, program_version
 from daemon.protection import Configuration
+from daemon.restore import open_restored
 from daemon.schedule import Schedule
 from daemon.shutdown import Shutdown
 from daemon.snapshot import engine_from
 from daemon.start_error import StartError
-from daemon.store import Store, StoreError
+from daemon.store import StoreError
 from daemon.store.state import SavedState
 from daemon.thread_watch import ThreadWatch
 from daemon.ticker import Ticker
@@ -138,15 +135,8 @@ class Service:
         self.alarms.system_log.write(Entry.START, f"Risk Manager {self.version} is ready.")
 
     async def _open_store(self) -> None:
-        def open_database() -> Store:
-            return Store.open(self.home.database, on_alert=self.alarms.alert_from_thread, public=self.home.public)
-
         try:
-            self.store = await asyncio.to_thread(open_database)
-            if restore.staged(self.home):
-                await self.store.close()
-                await asyncio.to_thread(restore.apply_staged, self.home, self.alarms.alert_from_thread)
-                self.store = await asyncio.to_thread(open_database)
+            self.store = await open_restored(self.home, self.alarms.alert_from_thread)
             self.shutdown.add("the database", 5.0, self._stop_store)
             self._saved = await asyncio.to_thread(self.store.load, wall_us() - HISTORY_US)
         except StoreError as error:
@@ -169,11 +159,7 @@ class Service:
             now=self.time.now(),
             no_reset_before=self.configuration.no_reset_before,
         )
-        not_built = rules_not_built(active.risk.rules)
-        if not_built:
-            logger.warning("Configured, but not enforced by this version: {}.", ", ".join(not_built))
-        today = datetime.fromtimestamp(self.clock.now() / SECOND_US, UTC).date()
-        for warning in home_warnings(self.home, active.accounts, active.holidays, today):
+        for warning in self.configuration.warnings(self.clock.now()):
             logger.warning("{}", warning)
         names = [key for key, _ in active.risk.rules.enabled()]
         log_files.checkpoint("rules_initialized", rules=", ".join(names) or "none")
@@ -339,9 +325,7 @@ class Service:
             return "starting"
         if not self.time.known:
             return "degraded"
-        gateway = self.gateways.status()
-        reconciled = all(account.reconciled for account in self.engine.accounts.values() if account.listed)
-        return "healthy" if gateway.healthy and gateway.accounts and reconciled else "degraded"
+        return "healthy" if self._gateway_side.healthy() else "degraded"
 
     def connected(self, account_id: int) -> bool:
         """Whether the account's events are being received."""

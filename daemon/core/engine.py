@@ -224,7 +224,7 @@ class Engine:
         account = self.account(event.account_id)
         account.apply_trade(event.trade, self.now)
         self._grow(account, out)
-        self._touched(account, (Trigger.TRADES,), out)
+        self._touched(account, (Trigger.TRADES,), out, contract_id=event.trade.contract_id)
 
     def _on_positions(self, event: PositionsSnapshot, out: list[Decision]) -> None:
         account = self.account(event.account_id)

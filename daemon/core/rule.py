@@ -233,7 +233,10 @@ class Rule:
         return None
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
-        """Which quotes of a position's contract the rule must see, to notice `level` percent of its limit in time."""
+        """Which quotes of a position's contract the rule must see, to notice `level` percent of its limit in time.
+
+        May depend on this position, and on the orders and the price of its contract; on no other.
+        """
         return NO_WATCH
 
     def watch_total(self, account: AccountState, view: View, level: int) -> Watch:

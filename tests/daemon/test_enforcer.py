@@ -669,14 +669,3 @@ async def test_submit_when_the_action_is_nothing_to_send_raises(world: World) ->
         with pytest.raises(ValueError, match="nothing that can be sent"):
             world.enforcer.submit(Action(1, ACCOUNT, kind, "RULE-003", MNQ, "", 0))
     assert world.enforcer.idle()
-
-
-@in_world
-async def test_statistics_after_a_close_tell_the_times(world: World) -> None:
-    await held(world)
-    world.core.limit(MNQ, 0)
-    await world.settled()
-    figures = world.enforcer.statistics()
-    assert (figures.submitted, figures.mutations, figures.confirmed) == (1, 1, 1)
-    assert figures.first_send_ms == pytest.approx((0.5,), abs=0.1)  # the core's commit
-    assert figures.confirmation_ms == pytest.approx((10.5,), abs=1.0)

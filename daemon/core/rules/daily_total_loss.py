@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from daemon.core.closings import ClosingsInFlight
 from daemon.core.rule import (
     NOTHING,
     Gauge,
@@ -23,11 +24,14 @@ from shared.models import LockoutKind
 
 
 class DailyTotalLossRule(Rule):
-    """Breached when realized plus unrealized P&L is at or below the limit; locked until the next reset."""
+    """Breached when realized plus unrealized P&L is at or below the limit; locked until the next reset.
+
+    An exit whose fill and position come apart counts once, see `daemon.core.closings`.
+    """
 
     rule_id = "RULE-014"
     key = "daily_total_loss"
-    triggers = frozenset({Trigger.QUOTES, Trigger.POSITIONS, Trigger.TRADES})
+    triggers = frozenset({Trigger.QUOTES, Trigger.POSITIONS, Trigger.TRADES, Trigger.TIMER})
     needs = frozenset({Trigger.POSITIONS, Trigger.TRADES})
     sums = True
 
@@ -36,15 +40,17 @@ class DailyTotalLossRule(Rule):
     def __init__(self, config: DailyTotalLoss) -> None:
         super().__init__(config)
         self._limit = money_to_micros(config.limit)
+        self._closings = ClosingsInFlight()
+        self._in_flight = 0
 
-    @staticmethod
-    def _total(account: AccountState, view: View) -> tuple[int, int]:
+    def _total(self, account: AccountState, view: View) -> tuple[int, int]:
         """Total P&L as a fraction of micro-dollars."""
         amount, scale = view.total_open_pnl(account)
-        return amount + view.realized(account) * scale, scale
+        return amount + (view.realized(account) + self._in_flight) * scale, scale
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
+        self._in_flight = self._closings.correction(account, view)
         amount, scale = self._total(account, view)
         if amount > self._limit * scale:
             return NOTHING
@@ -63,7 +69,11 @@ class DailyTotalLossRule(Rule):
         stop = share_of(self._limit, level)
         if amount <= stop * scale:
             stop = self._limit  # that level has been passed without a warning: the breach is next
-        return Watch(loss_at=stop - view.realized(account))
+        return Watch(loss_at=stop - view.realized(account) - self._in_flight)
+
+    def next_due(self, account: AccountState, view: View) -> int | None:
+        """When what is in flight is given up."""
+        return self._closings.next_due()
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit used."""
