@@ -7,17 +7,20 @@ rem   RM_NSSM       nssm.exe                        RM_PROGRAM    the daemon's p
 rem   RM_ARGUMENTS  its arguments, usually: run     RM_DIRECTORY  the folder it starts in
 rem   RM_HOME       the home folder
 rem Ends 0, or 1 after naming the setting that was refused. Needs an administrator.
+rem All is tried three times: a virus scanner may hold a program that was just copied.
 setlocal EnableExtensions DisableDelayedExpansion
 set "SERVICE=RiskManagerDaemon"
+set "TRIES="
 set "ERRORLEVEL="
 
 set "STEP=a variable that is missing: RM_NSSM, RM_PROGRAM, RM_ARGUMENTS, RM_DIRECTORY or RM_HOME"
-if not defined RM_NSSM goto failed
-if not defined RM_PROGRAM goto failed
-if not defined RM_ARGUMENTS goto failed
-if not defined RM_DIRECTORY goto failed
-if not defined RM_HOME goto failed
+if not defined RM_NSSM goto refused
+if not defined RM_PROGRAM goto refused
+if not defined RM_ARGUMENTS goto refused
+if not defined RM_DIRECTORY goto refused
+if not defined RM_HOME goto refused
 
+:again
 set "STEP=install"
 "%RM_NSSM%" status %SERVICE% >nul 2>&1
 if "%ERRORLEVEL%"=="0" goto settings
@@ -108,5 +111,11 @@ if not "%ERRORLEVEL%"=="0" goto failed
 exit /b 0
 
 :failed
+if "%TRIES%"=="xx" goto refused
+set "TRIES=%TRIES%x"
+ping -n 3 127.0.0.1 >nul
+goto again
+
+:refused
 echo NSSM refused: %STEP%
 exit /b 1
