@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from PySide6.QtCore import QEvent, QSize
 from PySide6.QtGui import QFontMetricsF, QImage
@@ -224,7 +225,7 @@ class Stage:
         return dialog
 
 
-def _cells_that_do_not_fit(table: DataTable) -> list[str]:
+def _cells_that_do_not_fit(table: DataTable[Any]) -> list[str]:
     """Cells on screen whose text is cut, in width or, for the wrapped second line, in height."""
     cut = []
     metrics = QFontMetricsF(font(SIZE_BODY, 500))

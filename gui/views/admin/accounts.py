@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtWidgets import QComboBox, QDialog, QLineEdit, QTabWidget, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QTabWidget, QWidget
 
 from gui import wording
 from gui.models.table import Column, TableModel
-from gui.views.admin.page import AdminContext, AdminPage, Ask, rows_of
+from gui.views.admin.dialogs import Ask, EntryDialog
+from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.admin.review import ReviewDialog, look_at
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, set_text, vbox
@@ -20,15 +21,12 @@ Row = Mapping[str, Any]
 FILE = "accounts.yaml"
 
 
-class LoginDialog(QDialog):
+class LoginDialog(EntryDialog[dict[str, Any]]):
     """A login: name, which accounts, for a new one the key. `ask` gives the values, or None."""
 
     def __init__(self, parent: QWidget | None, present: Row | None = None) -> None:
-        super().__init__(parent)
-        self.setModal(True)
         title = f"Edit {present['username']}" if present else "Add a login"
-        self.setWindowTitle(title)
-        self._answer: asyncio.Future[dict[str, Any] | None] = asyncio.get_event_loop().create_future()
+        super().__init__(parent, title, confirm="Go on" if present else "Add")
         self.username = QLineEdit(str(present["username"]) if present else "")
         self.username.setAccessibleName("User name")
         self.username.setEnabled(present is None)
@@ -57,37 +55,23 @@ class LoginDialog(QDialog):
             )
         )
         key_part.setVisible(present is None)
-        self.error = label("", wrap=True, tone=Tone.NEGATIVE.value)
-        self.error.hide()
-        self.confirm = Button("Add" if present is None else "Go on", "check", role="primary", on_click=self._accept)
-        self.confirm.setDefault(True)
-        self.setLayout(
-            vbox(
-                label(title, "title"),
-                label("User name at the broker", "caption"),
-                self.username,
-                label("Accounts protected", "caption"),
-                self.which,
-                self.numbers,
-                key_part,
-                self.error,
-                GRID,
-                hbox(None, Button("Cancel", on_click=self.reject), self.confirm, spacing=GRID + 4),
-                spacing=GRID,
-                margins=(24, 20, 24, 20),
-            )
+        self.lay_out(
+            label("User name at the broker", "caption"),
+            self.username,
+            label("Accounts protected", "caption"),
+            self.which,
+            self.numbers,
+            key_part,
+            width=520,
         )
-        self.setMinimumWidth(520)
         self.which.currentIndexChanged.connect(self._show)
-        self.finished.connect(self._finished)
         self._show()
 
     def _show(self) -> None:
         self.numbers.setVisible(self.which.currentData() == "some")
         self.adjustSize()
 
-    def values(self) -> dict[str, Any]:
-        """What was entered. Raises ValueError with a sentence."""
+    def answer(self) -> dict[str, Any]:
         name = self.username.text().strip()
         if not name:
             raise ValueError("Give the user name of the login.")
@@ -99,28 +83,8 @@ class LoginDialog(QDialog):
             accounts = [int(word) for word in dict.fromkeys(words)]
         return {"username": name, "accounts": accounts, "api_key": self.api_key.text().strip()}
 
-    def _accept(self) -> None:
-        try:
-            self.values()
-        except ValueError as error:
-            set_text(self.error, str(error))
-            self.error.show()
-            self.adjustSize()
-            return
-        self.accept()
-
-    def _finished(self, result: int) -> None:
-        if not self._answer.done():
-            self._answer.set_result(self.values() if result == QDialog.DialogCode.Accepted else None)
+    def forget(self) -> None:
         self.api_key.clear()
-
-    async def ask(self) -> dict[str, Any] | None:
-        """Show it and wait for the answer."""
-        self.open()
-        try:
-            return await self._answer
-        finally:
-            self.deleteLater()
 
 
 def step_columns() -> list[Column[Row]]:
@@ -284,8 +248,7 @@ class AccountsPage(AdminPage):
         return {True: "Set", False: "Not set", None: "Key store does not answer"}[row["key_set"]]
 
     def _chosen(self) -> Row | None:
-        rows = self.table.selectionModel().selectedRows()
-        return self.model.row(self.table.proxy.mapToSource(rows[0])) if len(rows) == 1 else None
+        return self.table.chosen_row()
 
     def _show_buttons(self) -> None:
         row = self._chosen()

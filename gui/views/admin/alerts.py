@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QLineEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
 from gui import wording
 from gui.models.table import Column, TableModel
-from gui.views.admin.page import AdminContext, AdminPage, Ask, rows_of
+from gui.views.admin.dialogs import Ask, EntryDialog
+from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, set_text, vbox
 from gui.views.widgets.table import DataTable, TableOrEmpty
@@ -35,15 +35,12 @@ SERVICES = (
 )
 
 
-class TargetDialog(QDialog):
+class TargetDialog(EntryDialog[dict[str, Any]]):
     """One target. `ask` gives name, kinds, enabled and address ("" : as it was), or None."""
 
     def __init__(self, parent: QWidget | None, present: Row | None = None) -> None:
-        super().__init__(parent)
-        self.setModal(True)
         title = f"Edit {present['name']}" if present else "Add an alert target"
-        self.setWindowTitle(title)
-        self._answer: asyncio.Future[dict[str, Any] | None] = asyncio.get_event_loop().create_future()
+        super().__init__(parent, title, confirm="Save" if present else "Add")
         self._present = present
         self.name = QLineEdit(str(present["name"]) if present else "")
         self.name.setMaxLength(64)
@@ -69,42 +66,28 @@ class TargetDialog(QDialog):
             boxes.addWidget(box)
         self.enabled = QCheckBox("Send to it")
         self.enabled.setChecked(present is None or bool(present["enabled"]))
-        self.error = label("", wrap=True, tone=Tone.NEGATIVE.value)
-        self.error.hide()
         keep = " Leave it empty to keep the present one." if present else ""
-        self.confirm = Button("Add" if present is None else "Save", "check", role="primary", on_click=self._accept)
-        self.confirm.setDefault(True)
-        self.setLayout(
-            vbox(
-                label(title, "title"),
-                label("Name", "caption"),
-                self.name,
-                label("Service", "caption"),
-                self.service,
-                label(
-                    f"Address; it is a secret, kept in the key store and never shown again.{keep}", "caption", wrap=True
-                ),
-                self.address,
-                self.example,
-                label("Tell it when", "caption"),
-                boxes,
-                self.enabled,
-                self.error,
-                GRID,
-                hbox(None, Button("Cancel", on_click=self.reject), self.confirm, spacing=GRID + 4),
-                spacing=GRID - 2,
-                margins=(24, 20, 24, 20),
-            )
+        secret = f"Address; it is a secret, kept in the key store and never shown again.{keep}"
+        self.lay_out(
+            label("Name", "caption"),
+            self.name,
+            label("Service", "caption"),
+            self.service,
+            label(secret, "caption", wrap=True),
+            self.address,
+            self.example,
+            label("Tell it when", "caption"),
+            boxes,
+            self.enabled,
+            width=560,
+            spacing=GRID - 2,
         )
-        self.setMinimumWidth(560)
-        self.finished.connect(self._finished)
         self._show_example()
 
     def _show_example(self) -> None:
         set_text(self.example, f"Such as {self.service.currentData()}")
 
-    def values(self) -> dict[str, Any]:
-        """What was entered. Raises ValueError with a sentence."""
+    def answer(self) -> dict[str, Any]:
         kinds = [kind for kind, box in self.kinds.items() if box.isChecked()]
         found = {
             "name": self.name.text().strip(),
@@ -120,28 +103,8 @@ class TargetDialog(QDialog):
             raise ValueError("Give the address that the service has shown you.")
         return found
 
-    def _accept(self) -> None:
-        try:
-            self.values()
-        except ValueError as error:
-            set_text(self.error, str(error))
-            self.error.show()
-            self.adjustSize()
-            return
-        self.accept()
-
-    def _finished(self, result: int) -> None:
-        if not self._answer.done():
-            self._answer.set_result(self.values() if result == QDialog.DialogCode.Accepted else None)
+    def forget(self) -> None:
         self.address.clear()
-
-    async def ask(self) -> dict[str, Any] | None:
-        """Show it and wait for the answer."""
-        self.open()
-        try:
-            return await self._answer
-        finally:
-            self.deleteLater()
 
 
 class AlertsPage(AdminPage):
@@ -224,8 +187,7 @@ class AlertsPage(AdminPage):
         return {"Works": "circle-check", "Last one failed": "circle-x"}.get(self._state(row), "minus")
 
     def _chosen(self) -> Row | None:
-        rows = self.table.selectionModel().selectedRows()
-        return self.model.row(self.table.proxy.mapToSource(rows[0])) if len(rows) == 1 else None
+        return self.table.chosen_row()
 
     def _show_buttons(self) -> None:
         for button in (self.edit, self.remove, self.test):

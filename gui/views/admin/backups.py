@@ -9,7 +9,8 @@ from gui.admin_words import in_force_words
 from gui.change_review import newly_waiting, told_apart
 from gui.models.table import Column, TableModel
 from gui.records import moment
-from gui.views.admin.page import AdminContext, AdminPage, Ask, rows_of
+from gui.views.admin.dialogs import Ask
+from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.admin.review import ReviewDialog
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label
@@ -73,8 +74,7 @@ class BackupsPage(AdminPage):
         self._show_buttons()
 
     def _chosen(self) -> Row | None:
-        rows = self.table.selectionModel().selectedRows()
-        return self.model.row(self.table.proxy.mapToSource(rows[0])) if len(rows) == 1 else None
+        return self.table.chosen_row()
 
     def _show_buttons(self) -> None:
         self.restore.setEnabled(self._chosen() is not None)

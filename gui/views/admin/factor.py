@@ -12,7 +12,8 @@ from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QFileDialog, QLabel, QLineEdit
 
-from gui.views.admin.page import AdminContext, AdminPage, Ask, copy_text
+from gui.views.admin.dialogs import Ask
+from gui.views.admin.page import AdminContext, AdminPage, copy_text
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, hbox, label, set_text, vbox
 

@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QComboBox, QLineEdit, QSpinBox, QTabWidget, QTimeE
 from gui import wording
 from gui.models.table import Column, TableModel
 from gui.records import Kind, Lockout, moment, rule_title
+from gui.views.admin.dialogs import Ask
 from gui.views.admin.form import padded
-from gui.views.admin.page import AdminContext, AdminPage, Ask, rows_of
+from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, set_text, vbox
 from gui.views.widgets.table import DataTable, TableOrEmpty
@@ -206,10 +207,7 @@ class LockoutsPage(AdminPage):
         set_text(self.policy, words)
 
     def _chosen(self) -> Lockout | None:
-        rows = self.active_table.selectionModel().selectedRows()
-        if len(rows) != 1:
-            return None
-        return self.active.row(self.active_table.proxy.mapToSource(rows[0]))
+        return self.active_table.chosen_row()
 
     def _show_clear(self) -> None:
         lock = self._chosen()

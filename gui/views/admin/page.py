@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QProgressBar, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
 from gui.admin_session import AdminError, AdminSession
 from gui.app_state import AppState
@@ -18,7 +18,7 @@ from gui.settings import Settings
 from gui.views.page import Context, Page
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.banner import Banner
-from gui.views.widgets.basic import Button, hbox, label, scrolled, set_text, vbox
+from gui.views.widgets.basic import label, scrolled, set_text, vbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,82 +140,6 @@ class AdminPage(Page):
     def hush(self) -> None:
         """Take the banner away."""
         self.banner.hide()
-
-
-class Ask(QDialog):
-    """A question with one field at most. `ask` shows it and gives the text ("" without a field), or None for no."""
-
-    def __init__(
-        self,
-        parent: QWidget | None,
-        title: str,
-        words: str,
-        *,
-        yes: str,
-        danger: bool = False,
-        field: str = "",
-        secret: bool = False,
-        required: bool = True,
-        icon_name: str = "",
-        error: str = "",
-        warning: str = "",
-    ) -> None:
-        super().__init__(parent)
-        self.setModal(True)
-        self.setWindowTitle(title)
-        self._answer: asyncio.Future[str | None] = asyncio.get_event_loop().create_future()
-        self.field = QLineEdit()
-        self.field.setVisible(bool(field))
-        self.field.setAccessibleName(field or title)
-        self.field.setMaxLength(1280)
-        if secret:
-            self.field.setEchoMode(QLineEdit.EchoMode.Password)
-        self._required = bool(field) and required
-        self.confirm = Button(yes, icon_name, role="danger" if danger else "primary", on_click=self.accept)
-        self.cancel = Button("Cancel", on_click=self.reject)
-        self.error = label(error, wrap=True, tone=Tone.NEGATIVE.value)
-        self.error.setVisible(bool(error))
-        self.warning = Banner()
-        caption = label(field, "caption")
-        caption.setVisible(bool(field))
-        self.setLayout(
-            vbox(
-                label(title, "title", wrap=True),
-                label(words, wrap=True),
-                self.warning,
-                caption,
-                self.field,
-                self.error,
-                GRID,
-                hbox(None, self.cancel, self.confirm, spacing=GRID + 4),
-                spacing=GRID + 2,
-                margins=(24, 20, 24, 20),
-            )
-        )
-        if warning:
-            self.warning.say(Tone.WARNING, "triangle-alert", "This can't be undone", warning)
-        self.setMinimumWidth(520)
-        self.confirm.setDefault(True)
-        self.field.textChanged.connect(self._judge)
-        self.finished.connect(self._finished)
-        self._judge()
-        (self.field if field else self.cancel).setFocus()
-
-    def _judge(self) -> None:
-        self.confirm.setEnabled(not self._required or bool(self.field.text().strip()))
-
-    def _finished(self, result: int) -> None:
-        if not self._answer.done():
-            self._answer.set_result(self.field.text().strip() if result == QDialog.DialogCode.Accepted else None)
-
-    async def ask(self) -> str | None:
-        """Show it and wait for the answer."""
-        self.open()
-        self.adjustSize()
-        try:
-            return await self._answer
-        finally:
-            self.deleteLater()
 
 
 class Notes(QWidget):

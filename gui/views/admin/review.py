@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from PySide6.QtWidgets import QDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from gui.admin_words import apply_words, effect_words, review_words, setting_name, value_words
 from gui.change_review import TAKEN_BACK, WAITS, Review, told_apart
 from gui.models.table import Column, TableModel
+from gui.views.admin.dialogs import AnswerDialog
 from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, hbox, label, vbox
@@ -59,20 +59,17 @@ def _key(row: Row) -> tuple[object, ...]:
     return row.get("file"), row["path"], row.get("standing")
 
 
-class ReviewDialog(QDialog):
-    """Shows the changes; `ask` gives True when they are to be applied."""
+class ReviewDialog(AnswerDialog[bool]):
+    """Shows the changes; the answer is True when they are to be applied."""
 
     def __init__(
         self, admin: AdminContext, review: Review, parent: QWidget | None = None, *, title: str = "Review the changes"
     ) -> None:
-        super().__init__(parent)
-        self.setModal(True)
-        self.setWindowTitle(title)
+        super().__init__(parent, title)
         self.model = TableModel(change_columns(admin), _key)
         self.table = DataTable(self.model, "Changes", sortable=False)
         self.model.set_rows(review.rows)
         self.words = label(review_words(review), wrap=True)
-        self._answer: asyncio.Future[bool] = asyncio.get_event_loop().create_future()
         self.confirm = Button(
             apply_words(review.changes, admin.state.calendar, admin.state.clock.now()),
             "check",
@@ -92,17 +89,7 @@ class ReviewDialog(QDialog):
         )
         self.resize(760, 460)
         self.confirm.setEnabled(bool(review.changes))
-        self.finished.connect(self._finished)
         self.confirm.setFocus()
 
-    def _finished(self, result: int) -> None:
-        if not self._answer.done():
-            self._answer.set_result(result == QDialog.DialogCode.Accepted)
-
-    async def ask(self) -> bool:
-        """Show it and wait for the answer."""
-        self.open()
-        try:
-            return await self._answer
-        finally:
-            self.deleteLater()
+    def answer(self) -> bool:
+        return True

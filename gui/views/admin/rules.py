@@ -25,8 +25,9 @@ from gui.change_review import newly_waiting, told_apart
 from gui.models.admin_draft import SECTIONS, Draft, rule_fields, section_fields
 from gui.models.table import TableModel
 from gui.views import icons
+from gui.views.admin.dialogs import Ask
 from gui.views.admin.form import Form
-from gui.views.admin.page import AdminContext, AdminPage, Ask, Notes, rows_of
+from gui.views.admin.page import AdminContext, AdminPage, Notes, rows_of
 from gui.views.admin.review import ReviewDialog, Row, change_columns
 from gui.views.theme import theme
 from gui.views.tokens import GRID, Tone
@@ -510,9 +511,7 @@ class RulesPage(AdminPage):
         self.try_asked.emit(request.get("yaml", request.get("patch")))
 
     def _cancel_pending(self) -> None:
-        rows = self.pending_table.selectionModel().selectedRows()
-        chosen = [self.pending.row(self.pending_table.proxy.mapToSource(index)) for index in rows]
-        self.work(self._cancel([str(row["id"]) for row in chosen if row is not None]), busy=self.take_back)
+        self.work(self._cancel([str(row["id"]) for row in self.pending_table.chosen_rows()]), busy=self.take_back)
 
     async def _cancel(self, ids: list[str]) -> None:
         for change_id in ids:

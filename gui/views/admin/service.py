@@ -13,7 +13,8 @@ from gui import wording
 from gui.admin_service import can_control, run_service, service_command
 from gui.models.table import Column, TableModel
 from gui.records import moment
-from gui.views.admin.page import AdminContext, AdminPage, Ask, rows_of
+from gui.views.admin.dialogs import Ask
+from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, restyle, set_text, vbox
 from gui.views.widgets.table import DataTable, TableOrEmpty

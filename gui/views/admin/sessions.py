@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,6 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QComboBox,
     QDateEdit,
-    QDialog,
     QLineEdit,
     QSizePolicy,
     QTabWidget,
@@ -26,6 +24,7 @@ from gui.change_review import newly_waiting, told_apart
 from gui.models.admin_draft import Draft, rule_fields
 from gui.models.admin_week import Band, monday_of, week
 from gui.models.table import Column, TableModel
+from gui.views.admin.dialogs import EntryDialog
 from gui.views.admin.form import Form, padded
 from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.admin.review import ReviewDialog
@@ -119,15 +118,11 @@ class WeekView(QWidget):
             painter.drawText(block.adjusted(4, 0, -4, 0), flags, words)
 
 
-class HolidayDialog(QDialog):
+class HolidayDialog(EntryDialog[tuple[str, dict[str, Any]]]):
     """One day of the calendar. `ask` gives (ISO date, value), or None."""
 
     def __init__(self, parent: QWidget | None, day: str | None, present: Row | None) -> None:
-        super().__init__(parent)
-        self.setModal(True)
-        title = "Edit the day" if day else "Add a day"
-        self.setWindowTitle(title)
-        self._answer: asyncio.Future[tuple[str, dict[str, Any]] | None] = asyncio.get_event_loop().create_future()
+        super().__init__(parent, "Edit the day" if day else "Add a day", confirm="Keep")
         self.day = QDateEdit(QDate.fromString(day, Qt.DateFormat.ISODate) if day else QDate.currentDate())
         self.day.setDisplayFormat("yyyy-MM-dd")
         self.day.setCalendarPopup(True)
@@ -151,47 +146,27 @@ class HolidayDialog(QDialog):
             self.what.setCurrentIndex(1)
             self.close_at.setTime(QTime.fromString(str(early)[:5], "HH:mm"))
         self.what.currentIndexChanged.connect(self._show)
-        confirm = Button("Keep", "check", role="primary", on_click=self.accept)
-        confirm.setDefault(True)
-        self.setLayout(
-            vbox(
-                label(title, "title"),
-                label("Day", "caption"),
-                self.day,
-                label("What happens", "caption"),
-                hbox(self.what, self.close_at, None),
-                label("Name", "caption"),
-                self.name,
-                GRID,
-                hbox(None, Button("Cancel", on_click=self.reject), confirm, spacing=GRID + 4),
-                spacing=GRID,
-                margins=(24, 20, 24, 20),
-            )
+        self.lay_out(
+            label("Day", "caption"),
+            self.day,
+            label("What happens", "caption"),
+            hbox(self.what, self.close_at, None),
+            label("Name", "caption"),
+            self.name,
+            width=420,
         )
-        self.setMinimumWidth(420)
-        self.finished.connect(self._finished)
         self._show()
 
     def _show(self) -> None:
         self.close_at.setVisible(self.what.currentData() == "early")
 
-    def _finished(self, result: int) -> None:
+    def answer(self) -> tuple[str, dict[str, Any]]:
         value: dict[str, Any] = {"closed": True}
         if self.what.currentData() == "early":
             value = {"early_close": self.close_at.time().toString("HH:mm")}
         if self.name.text().strip():
             value["name"] = self.name.text().strip()
-        chosen = (self.day.date().toString(Qt.DateFormat.ISODate), value)
-        if not self._answer.done():
-            self._answer.set_result(chosen if result == QDialog.DialogCode.Accepted else None)
-
-    async def ask(self) -> tuple[str, dict[str, Any]] | None:
-        """Show it and wait for the answer."""
-        self.open()
-        try:
-            return await self._answer
-        finally:
-            self.deleteLater()
+        return self.day.date().toString(Qt.DateFormat.ISODate), value
 
 
 class SessionsPage(AdminPage):
@@ -407,8 +382,7 @@ class SessionsPage(AdminPage):
         self._show_all()
 
     def _chosen(self) -> Row | None:
-        rows = self.table.selectionModel().selectedRows()
-        return self.model.row(self.table.proxy.mapToSource(rows[0])) if len(rows) == 1 else None
+        return self.table.chosen_row()
 
     async def _ask_day(self, row: Row | None) -> None:
         answer = await HolidayDialog(self, str(row["day"]) if row else None, row).ask()

@@ -15,10 +15,11 @@ from gui.views.admin.accounts import AccountsPage
 from gui.views.admin.alerts import AlertsPage
 from gui.views.admin.audit import AuditPage
 from gui.views.admin.backups import BackupsPage
+from gui.views.admin.dialogs import Ask
 from gui.views.admin.factor import FactorPage
 from gui.views.admin.lockouts import LockoutsPage
 from gui.views.admin.logs import LogsPage
-from gui.views.admin.page import AdminContext, AdminPage, Ask
+from gui.views.admin.page import AdminContext, AdminPage
 from gui.views.admin.rules import RulesPage
 from gui.views.admin.service import ServicePage
 from gui.views.admin.sessions import SessionsPage

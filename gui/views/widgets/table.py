@@ -123,10 +123,10 @@ class CellDelegate(QStyledItemDelegate):
         return max(ROW_HEIGHT, int(first + 2 + wrapped.height() + 2 * LINE_GAP + 1))
 
 
-class DataTable(QTableView):
+class DataTable[T](QTableView):
     """Shows a `TableModel`, sorted by a click on a heading. Ctrl+C copies the selected rows as tab-separated text."""
 
-    def __init__(self, model: TableModel[Any], name: str, *, sortable: bool = True) -> None:
+    def __init__(self, model: TableModel[T], name: str, *, sortable: bool = True) -> None:
         super().__init__()
         self.source = model
         self.proxy = QSortFilterProxyModel(self)
@@ -272,13 +272,22 @@ class DataTable(QTableView):
             return
         super().keyPressEvent(event)
 
+    def chosen_rows(self) -> list[T]:
+        """The rows that are selected, from the top."""
+        chosen = sorted(self.selectionModel().selectedRows(), key=lambda item: item.row())
+        rows = (self.source.row(self.proxy.mapToSource(index)) for index in chosen)
+        return [row for row in rows if row is not None]
+
+    def chosen_row(self) -> T | None:
+        """The row that is selected; None without one, and with several."""
+        rows = self.chosen_rows()
+        return rows[0] if len(rows) == 1 else None
+
     def copy(self) -> None:
         """Put the selected rows on the clipboard."""
         lines = []
-        for index in sorted(self.selectionModel().selectedRows(), key=lambda item: item.row()):
-            row = self.source.row(self.proxy.mapToSource(index))
-            if row is not None:
-                lines.append("\t".join((column.plain or column.text)(row) for column in self.source.columns))
+        for row in self.chosen_rows():
+            lines.append("\t".join((column.plain or column.text)(row) for column in self.source.columns))
         if lines:
             QApplication.clipboard().setText("\n".join(lines))
 
@@ -286,7 +295,7 @@ class DataTable(QTableView):
 class TableOrEmpty(QWidget):
     """A table, or what to say while it has no rows."""
 
-    def __init__(self, table: DataTable, empty: EmptyState) -> None:
+    def __init__(self, table: DataTable[Any], empty: EmptyState) -> None:
         super().__init__()
         self.table, self.empty = table, empty
         self._stack = QStackedLayout(self)

@@ -15,7 +15,7 @@ from gui.admin_session import SessionState
 from gui.views.admin.accounts import LoginDialog
 from gui.views.admin.alerts import TargetDialog
 from gui.views.admin.audit import first_break
-from gui.views.admin.page import Ask
+from gui.views.admin.dialogs import Ask
 from gui.views.admin.review import ReviewDialog
 from gui.views.admin.sessions import HolidayDialog
 from tests.gui.admin.stage import Stage, stage
