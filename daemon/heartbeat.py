@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from daemon.announcer import Announcer
 from daemon.known_time import KnownTime
 from daemon.memory_watch import MemoryWatch
 from daemon.thread_watch import ThreadWatch
@@ -18,6 +17,13 @@ class Keeper(Protocol):
         """Keep a value."""
 
 
+class Shower(Protocol):
+    """`daemon.announcer.Announcer` is one."""
+
+    def status_changed(self, row: dict[str, Any]) -> None:
+        """The daemon's own state, as `get_status` shows it."""
+
+
 class Heartbeat:
     """`status_row`: see `daemon.api.Api`."""
 
@@ -27,7 +33,7 @@ class Heartbeat:
         *,
         time: KnownTime,
         keeper: Keeper,
-        announcer: Announcer,
+        announcer: Shower,
         memory: MemoryWatch,
         threads: ThreadWatch,
     ) -> None:

@@ -18,9 +18,10 @@ from daemon.store.backup import back_up
 from daemon.store.book import Book
 from daemon.store.database import StoreError, connect, connect_reading, explain
 from daemon.store.opening import Opened, open_database
+from daemon.store.requests import Job
 from daemon.store.rows import Change, DecisionRows, Row, order_of, position_of
 from daemon.store.state import SavedState
-from daemon.store.writer import Job, Mirror, Writer, delete_older
+from daemon.store.writer import Mirror, Writer, delete_older
 from shared.schema import json_text, time_text
 
 

@@ -8,22 +8,21 @@ nothing is lost, and because only the latest value of a row is kept, memory stay
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import queue
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from daemon.core.events import Event
 from daemon.lasting_thread import LastingThread
 from daemon.store.book import RECORDED, Book, Pending
-from daemon.store.database import StoreError, connect, explain, is_corruption, primary_code
+from daemon.store.connection import WritingConnection
+from daemon.store.database import StoreError, explain, is_corruption, primary_code
+from daemon.store.requests import Commit, Flush, Job, Run, Stop, Waiter
 from daemon.store.rows import Change, Row
 from daemon.store.statements import STATEMENTS, grouped
 
@@ -33,7 +32,6 @@ FLUSH_SECONDS: Final = 0.12
 """With the replica's own interval below the 250 ms that a row may take to the trader's window."""
 _JOB_SECONDS: Final = 10.0
 _RETRY_MOST_SECONDS: Final = 2.0
-_CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
 _MOST_EVENTS: Final = 1_000_000
 
 _DATA_ERRORS: Final = (
@@ -48,8 +46,6 @@ _DATA_ERRORS: Final = (
 )
 """A row that can never be written, as opposed to a disk that cannot be written now."""
 
-Job = Callable[[sqlite3.Connection], Any]
-
 
 class Mirror(Protocol):
     """Whoever wants the written changes too (the replica). Must return at once; is called in the writer thread."""
@@ -59,52 +55,6 @@ class Mirror(Protocol):
 
     def run(self, sql: str, parameters: tuple[Any, ...]) -> None:
         """A deletion of old rows that was carried out."""
-
-
-class _Waiter:
-    """An asyncio future that another thread resolves; resolving it twice, or after its loop has ended, does nothing."""
-
-    __slots__ = ("_loop", "future")
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self._loop.create_future()
-
-    def tell(self, result: Any, error: Exception | None = None) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._finish, result, error)
-
-    def give_up_after(self, seconds: float, result: Any, error: Exception | None = None) -> asyncio.TimerHandle:
-        return self._loop.call_later(seconds, self._finish, result, error)
-
-    def _finish(self, result: Any, error: Exception | None) -> None:
-        if self.future.done():
-            return
-        if error is None:
-            self.future.set_result(result)
-        else:
-            self.future.set_exception(error)
-
-
-@dataclass(slots=True)
-class _Commit:
-    changes: list[Change]
-    waiter: _Waiter
-
-
-@dataclass(slots=True)
-class _Run:
-    job: Job
-    waiter: _Waiter
-
-
-@dataclass(slots=True)
-class _Flush:
-    waiter: _Waiter
-
-
-class _Stop:
-    pass
 
 
 class Writer:
@@ -130,19 +80,18 @@ class Writer:
         on_alert: Callable[[str], None],
     ) -> None:
         self._path = path
-        self._connection = connection
         self._book = book
-        self._rebuild = rebuild
         self._lockouts: dict[int, Row] = {row["id"]: row for row in lockouts}
         self._on_alert = on_alert
-        self._queue: queue.SimpleQueue[list[Change] | _Commit | _Run | _Flush | _Stop] = queue.SimpleQueue()
+        self._connection = WritingConnection(
+            path, connection, rebuild=lambda: rebuild(list(self._lockouts.values())), on_alert=self._alert
+        )
+        self._queue: queue.SimpleQueue[list[Change] | Commit | Run | Flush | Stop] = queue.SimpleQueue()
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
         self._pending: Pending = {}
         self._pending_durable = False
         self._failing = False
         self._failures = 0
-        self._checkpointing = threading.Lock()
-        self._identity = _identity(path)
         self._stopped = False
         self.mirror: Mirror | None = None
         self.thread = LastingThread("store-writer", self._run)
@@ -164,9 +113,9 @@ class Writer:
         """Have changes on disk now. False: not in time (disk full, locked, slow); they stay pending and are retried."""
         if self._stopped:
             return False
-        waiter = _Waiter()
+        waiter = Waiter()
         timer = waiter.give_up_after(COMMIT_SECONDS, False)
-        self._queue.put(_Commit(changes, waiter))
+        self._queue.put(Commit(changes, waiter))
         try:
             return bool(await waiter.future)
         finally:
@@ -180,10 +129,10 @@ class Writer:
         """
         if self._stopped:
             raise StoreError("The database is closed.")
-        waiter = _Waiter()
+        waiter = Waiter()
         late = StoreError(f"The database {self._path} did not answer within {_JOB_SECONDS:.0f} s: check the disk.")
         timer = waiter.give_up_after(_JOB_SECONDS, None, late)
-        self._queue.put(_Run(job, waiter))
+        self._queue.put(Run(job, waiter))
         try:
             return await waiter.future
         finally:
@@ -193,9 +142,9 @@ class Writer:
         """Have everything submitted so far written. False: it could not be, or not within that time."""
         if self._stopped:
             return not self._pending
-        waiter = _Waiter()
+        waiter = Waiter()
         timer = waiter.give_up_after(seconds, False)
-        self._queue.put(_Flush(waiter))
+        self._queue.put(Flush(waiter))
         try:
             return bool(await waiter.future)
         finally:
@@ -205,7 +154,7 @@ class Writer:
         """Write what is pending, close the connection, end the thread. Blocks for at most that time."""
         if not self._stopped:
             self._stopped = True
-            self._queue.put(_Stop())
+            self._queue.put(Stop())
         return self.thread.join(seconds) and not self._pending
 
     # -- called in the writer thread --------------------------------------------------------------------------------
@@ -213,28 +162,28 @@ class Writer:
     def _run(self) -> None:
         if self.thread.failures:
             # Something of ours raised: nothing is known of the connection, and what was pending still is.
-            self._close()
+            self._connection.close()
         due = time.monotonic() + FLUSH_SECONDS
         while True:
-            item: list[Change] | _Commit | _Run | _Flush | _Stop | None
+            item: list[Change] | Commit | Run | Flush | Stop | None
             try:
                 item = self._queue.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
                 item = None
             if isinstance(item, list):
                 self._merge(item)
-            elif isinstance(item, _Commit):
+            elif isinstance(item, Commit):
                 self._commit(item)
-            elif isinstance(item, _Run):
+            elif isinstance(item, Run):
                 self._execute(item)
-            elif isinstance(item, _Flush):
+            elif isinstance(item, Flush):
                 item.waiter.tell(self._flush())
-            elif isinstance(item, _Stop):
+            elif isinstance(item, Stop):
                 try:
                     self._flush()
                 except Exception as error:  # noqa: BLE001 - it ends all the same
                     self._alert(f"What was last handed over could not be written to {self._path}: {error!r}.")
-                self._close()
+                self._connection.close()
                 return
             if time.monotonic() >= due:
                 self._flush()
@@ -246,7 +195,7 @@ class Writer:
             if table == "lockouts" and row is not None:
                 self._lockouts[row["id"]] = row
 
-    def _commit(self, item: _Commit) -> None:
+    def _commit(self, item: Commit) -> None:
         if self._failing:
             # Older lockouts may be pending too: all or none.
             self._merge(item.changes)
@@ -270,9 +219,9 @@ class Writer:
         if written:
             self._tell_mirror(batch)
 
-    def _execute(self, item: _Run) -> None:
+    def _execute(self, item: Run) -> None:
         try:
-            connection = self._open()
+            connection = self._connection.open()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = item.job(connection)
@@ -303,7 +252,7 @@ class Writer:
                 self._pending = batch
                 self._pending_durable = durable or self._pending_durable
         self._tell_mirror(batch)
-        self._checkpoint_if_large()
+        self._connection.checkpoint_if_large()
         return written
 
     def _drain(self) -> None:
@@ -341,7 +290,7 @@ class Writer:
 
     def _transact(self, batch: Pending, *, durable: bool) -> None:
         statements = list(grouped(batch))
-        connection = self._open()
+        connection = self._connection.open()
         try:
             if not durable:
                 connection.execute("PRAGMA synchronous = NORMAL")
@@ -381,53 +330,13 @@ class Writer:
             sqlite3.SQLITE_LOCKED,
             sqlite3.SQLITE_FULL,
         ):
-            self._close()  # an I/O error can leave a connection unusable: the next try opens a new one
+            self._connection.close()  # an I/O error can leave a connection unusable: the next try opens a new one
         return False
 
     def _replace_damaged(self) -> None:
-        self._close()
-        try:
-            self._connection = self._rebuild(list(self._lockouts.values()))
-        except (sqlite3.Error, OSError, StoreError) as error:
-            self._alert(f"The damaged database {self._path} could not be replaced: {error}.")
-            return
-        self._identity = _identity(self._path)
-        for change in self._book.everything():
-            self._pending.setdefault(change[:2], change[2])
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self._identity != _identity(self._path):
-            self._save_from_deletion()
-        if self._connection is None:
-            if not self._path.exists():
-                # Never let SQLite make an empty file here: it would look like a database without lockouts.
-                self._connection = self._rebuild(list(self._lockouts.values()))
-            else:
-                self._connection = connect(self._path)
-            self._identity = _identity(self._path)
-        return self._connection
-
-    def _save_from_deletion(self) -> None:
-        """The file was deleted or replaced under the open connection: put a copy of what we hold in its place."""
-        connection = self._connection
-        if connection is None:
-            return
-        self._alert(f"The database {self._path} was deleted or replaced while in use; it is put back.")
-        copy = self._path.with_name(self._path.name + ".rescued")
-        copy.unlink(missing_ok=True)
-        with contextlib.closing(sqlite3.connect(copy)) as target:
-            connection.backup(target)
-        copy.chmod(0o600)
-        self._close()
-        for suffix in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        copy.replace(self._path)
-
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+        if self._connection.replace_damaged():
+            for change in self._book.everything():
+                self._pending.setdefault(change[:2], change[2])
 
     def _tell_mirror(self, batch: Pending) -> None:
         if self.mirror is not None and batch:
@@ -440,41 +349,12 @@ class Writer:
         with contextlib.suppress(Exception):
             self._on_alert(text)
 
-    def _checkpoint_if_large(self) -> None:
-        try:
-            size = self._path.with_name(self._path.name + "-wal").stat().st_size
-        except OSError:
-            return
-        if size > _CHECKPOINT_BYTES and self._checkpointing.acquire(blocking=False):
-            try:
-                threading.Thread(target=self._checkpoint, name="store-checkpoint", daemon=True).start()
-            except RuntimeError:  # no memory for a thread: tried again after the next flush
-                self._checkpointing.release()
-
-    def _checkpoint(self) -> None:
-        # PASSIVE runs beside a writer and never makes it wait.
-        try:
-            with contextlib.closing(connect(self._path)) as connection:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        except sqlite3.Error:
-            pass  # tried again after the next flush
-        finally:
-            self._checkpointing.release()
-
 
 def delete_older(connection: sqlite3.Connection, table: str, where: str, parameters: tuple[Any, ...]) -> int:
     """Delete rows of a table of this schema; gives how many."""
     if table not in STATEMENTS:
         raise ValueError(f"no such table: {table}")
     return connection.execute(f"DELETE FROM {table} WHERE {where}", parameters).rowcount
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

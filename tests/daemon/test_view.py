@@ -154,6 +154,27 @@ async def test_replica_when_the_folder_cannot_be_used_lets_the_store_work(tmp_pa
     view.close()
 
 
+async def test_replica_when_its_thread_fails_is_made_anew(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published.view.publish("status", {"status": "healthy"})
+    await eventually(lambda: published.shown("SELECT count(*) FROM view_state") == [(1,)])
+    original = View._write
+
+    def failing(self: View, connection: sqlite3.Connection) -> None:
+        monkeypatch.setattr(View, "_write", original)
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(View, "_write", failing)
+    assert await published.store.commit([Lock(lockout(1))], NOW)
+    await eventually(lambda: published.view.thread.failures == 1)
+    await eventually(lambda: published.shown("SELECT id FROM lockouts") == [(1,)])
+    await eventually(lambda: published.shown("SELECT count(*) FROM view_state") == [(1,)])
+    assert await published.store.commit([Lock(lockout(2))], NOW)
+    await eventually(lambda: published.shown("SELECT id FROM lockouts") == [(1,), (2,)])
+    assert published.view.thread.failures == 1
+
+
 async def test_replica_when_restarted_keeps_its_name_and_its_readers(tmp_path: Path) -> None:
     desk = Published(tmp_path)
     await desk.store.close()

@@ -173,6 +173,79 @@ async def test_lockouts_when_the_database_is_damaged_while_running_are_rebuilt_f
     assert sound(store.path)
 
 
+@pytest.mark.parametrize("error", [RuntimeError("a mistake of ours"), SystemExit(1)])
+async def test_writing_when_its_thread_fails_is_begun_anew_and_loses_nothing(
+    tmp_path: Path, error: BaseException
+) -> None:
+    store = open_store(tmp_path)
+    failures = 0
+    original = store._writer._transact
+
+    def failing(*arguments: object, **options: object) -> None:
+        nonlocal failures
+        failures += 1
+        if failures == 2:
+            store._writer._transact = original  # type: ignore[method-assign]
+        raise error
+
+    store._writer._transact = failing  # type: ignore[method-assign]
+    store.record_event(PositionUpdate(NOW, 101, position()))
+    began = time.monotonic()
+    assert await store.commit([Lock(lockout(1)), Act(action(1))], NOW) is False
+    assert time.monotonic() - began < 4 * BOUND_S, "who enforces is not kept waiting"
+    await eventually(lambda: failures == 2)
+    assert await store.commit([Lock(lockout(2))], NOW) is True
+    await eventually(lambda: [one.id for one in store.load(0).lockouts] == [1, 2])
+    state = store.load(0)
+    assert [one.id for one in state.actions] == [1] and state.positions == {101: [position()]}
+    assert store.thread.failures == 2 and store.thread.error is error
+    assert await store.close()
+    assert sound(store.path)
+
+
+async def test_writing_when_a_new_database_cannot_be_made_goes_on_trying(tmp_path: Path) -> None:
+    alerts = Alerts()
+    store = open_store(tmp_path, alerts)
+    await store.commit([Lock(lockout(1))], NOW)
+    rebuild = store._writer._connection._rebuild
+    refused = 0
+
+    def refuse() -> sqlite3.Connection:
+        nonlocal refused
+        refused += 1
+        if refused == 2:
+            store._writer._connection._rebuild = rebuild
+        raise StoreError("The file state.db is held by another program: close that program.")
+
+    store._writer._connection._rebuild = refuse
+    store._writer._connection.close()
+    store.path.unlink()
+    assert await store.commit([Lock(lockout(2))], NOW) is False
+    await eventually(lambda: len(alerts) == 2)
+    assert refused == 2 and [one.id for one in store.load(0).lockouts] == [1, 2]
+    assert "held by another program: close that program. Enforcement goes on" in alerts[0]
+    assert "can be written again" in alerts[1]
+    assert store.thread.failures == 0
+    assert await store.close()
+
+
+async def test_mirror_when_it_fails_does_not_disturb_the_writing(tmp_path: Path) -> None:
+    class Broken:
+        def apply(self, changes: object) -> None:
+            raise RuntimeError("no")
+
+        def run(self, sql: str, parameters: tuple[object, ...]) -> None:
+            raise RuntimeError("no")
+
+    alerts = Alerts()
+    store = open_store(tmp_path, alerts)
+    store.mirror_to(Broken())
+    assert await store.commit([Lock(lockout(1))], NOW) is True
+    assert await store.commit([Lock(lockout(2))], NOW) is True
+    assert any("copy of the data" in text for text in alerts) and store.thread.failures == 0
+    assert await store.close()
+
+
 def _corrupt() -> sqlite3.DatabaseError:
     error = sqlite3.DatabaseError("database disk image is malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
