@@ -202,7 +202,7 @@ class Engine:
             self._timers(out)
         for account_id in touched:
             account = self.accounts[account_id]
-            judged = self._judge.judge(account, (Trigger.QUOTES,), out)
+            judged = self._judge.judge(account, (Trigger.QUOTES,), out, contract_id)
             self._conclude(account, judged, out)
             self._set_bands(account, judged, contract_id, out)
         return out
@@ -410,7 +410,7 @@ class Engine:
             for lockout in account.locks.values():
                 if lockout.baseline and account.positions_read_at and shrink_baseline(lockout, account, None, self.now):
                     out.append(LockChanged(lockout))
-        judged = self._judge.judge(account, triggers, out)
+        judged = self._judge.judge(account, triggers, out, contract_id)
         self._conclude(account, judged, out)
         if bands:
             self._set_bands(account, judged, contract_id, out)

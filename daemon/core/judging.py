@@ -70,10 +70,17 @@ class Judge:
                 return True
         return False
 
-    def judge(self, account: AccountState, triggers: Sequence[Trigger], out: list[Decision]) -> list[RuleState]:
+    def judge(
+        self,
+        account: AccountState,
+        triggers: Sequence[Trigger],
+        out: list[Decision],
+        contract_id: str | None = None,
+    ) -> list[RuleState]:
         """Let the rules that want one of the triggers look at the account; several triggers mean all rules.
 
-        Returns those that did. One whose reads are still missing cannot; it wants neither quotes nor time till then.
+        `contract_id`: what has happened is about this contract alone; a rule that failed before looks at all. Returns
+        those that did. One whose reads are still missing cannot; it wants neither quotes nor time till then.
         """
         by_trigger = self._by_trigger[account.account_id]
         unread = (
@@ -83,7 +90,7 @@ class Judge:
         )
         states = by_trigger[triggers[0]] if len(triggers) == 1 else self._rules[account.account_id]
         view = self.view
-        view.begin()
+        view.begin(contract_id)
         judged = []
         for state in states:
             rule = state.rule
@@ -91,6 +98,7 @@ class Judge:
                 state.due = None
                 continue
             judged.append(state)
+            view.contract_id = None if state.failed else contract_id
             try:
                 state.verdicts = verdicts = rule.judge(account, view)
                 for verdict in verdicts:

@@ -41,7 +41,11 @@ def mask_of(triggers: Iterable[Trigger]) -> int:
 
 @dataclass(slots=True)
 class View:
-    """What a rule may look at besides the account. `net` is the P&L basis; times are microseconds UTC."""
+    """What a rule may look at besides the account. `net` is the P&L basis; times are microseconds UTC.
+
+    `contract_id`: the only contract whose position, orders or price can matter to a rule that has judged the account
+    before; None: any can.
+    """
 
     market: Market
     now: int
@@ -50,12 +54,21 @@ class View:
     net: bool
     days: TradingDays
     calendar: HolidayCalendar
+    contract_id: str | None = None
     _each: dict[str, tuple[int, int]] | None = None
     _total: tuple[int, int] | None = None
 
-    def begin(self) -> None:
+    def begin(self, contract_id: str | None = None) -> None:
         """Another account is looked at, or its positions or prices may have changed: forget what was worked out."""
+        self.contract_id = contract_id
         self._each = self._total = None
+
+    def positions(self, account: AccountState) -> Iterable[Position]:
+        """The positions to look at, for a rule that looks at each by itself: see `contract_id`."""
+        if self.contract_id is None:
+            return account.positions.values()
+        position = account.positions.get(self.contract_id)
+        return () if position is None else (position,)
 
     def open_pnl(self, account: AccountState) -> dict[str, tuple[int, int]]:
         """Unrealized P&L of each position that has a price, by contract id: a fraction of micro-dollars, see `Market`.
@@ -66,6 +79,14 @@ class View:
         if each is None:
             each = self._each = self.market.unrealized_by_contract(account.positions.values())
         return each
+
+    def open_pnl_here(self, account: AccountState) -> Iterable[tuple[str, tuple[int, int]]]:
+        """The items of `open_pnl` to look at, for a rule that looks at each position by itself: see `contract_id`."""
+        each = self.open_pnl(account)
+        if self.contract_id is None:
+            return each.items()
+        open_pnl = each.get(self.contract_id)
+        return () if open_pnl is None else ((self.contract_id, open_pnl),)
 
     def total_open_pnl(self, account: AccountState) -> tuple[int, int]:
         """Unrealized P&L of all positions together: a fraction of micro-dollars; one without a price counts as 0."""

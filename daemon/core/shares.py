@@ -22,12 +22,15 @@ _DEALT, _OF = 7, 8
 class Shares:
     """By contract id the P&L (micro-dollars) strictly between which a position may move, and as prices (nanos).
 
-    `open`: there was no room, or a price is missing; every quote of some position is looked at.
+    `open`: there was no room, or a price is missing; every quote of some position is looked at. `lowest`, `highest`:
+    the sums of all P&L at the ends; None: no end.
     """
 
     watches: dict[str, Watch] = field(default_factory=dict)
     prices: dict[str, tuple[int, int]] = field(default_factory=dict)
     open: bool = True
+    lowest: int | None = None
+    highest: int | None = None
 
 
 def spread(
@@ -54,13 +57,9 @@ def _still_hold(known: Shares, account: AccountState, contract_id: str, room: Wa
     watches, positions = known.watches, account.positions
     if known.open or watches.keys() != positions.keys():
         return False
-    lowest = highest = 0
-    for watch in watches.values():
-        if (watch.loss_at is None) != (room.loss_at is None) or (watch.gain_at is None) != (room.gain_at is None):
-            return False
-        lowest += watch.loss_at or 0
-        highest += watch.gain_at or 0
-    if (room.loss_at is not None and lowest < room.loss_at) or (room.gain_at is not None and highest > room.gain_at):
+    if room.loss_at is not None and (known.lowest is None or known.lowest < room.loss_at):
+        return False
+    if room.gain_at is not None and (known.highest is None or known.highest > room.gain_at):
         return False
     position, pnl = positions.get(contract_id), view.open_pnl(account).get(contract_id)
     if position is None:
@@ -85,7 +84,11 @@ def _deal(account: AccountState, room: Watch, view: View) -> Shares:
     down = None if room.loss_at is None else (total - room.loss_at) * _DEALT // (_OF * count)
     up = None if room.gain_at is None else (room.gain_at - total) * _DEALT // (_OF * count)
     full = (down is not None and down <= 0) or (up is not None and up <= 0)
-    shares = Shares(open=full or len(open_pnl) < len(account.positions))
+    shares = Shares(
+        open=full or len(open_pnl) < len(account.positions),
+        lowest=None if down is None else total - down * len(open_pnl),
+        highest=None if up is None else total + up * len(open_pnl),
+    )
     for contract_id, position in account.positions.items():
         pnl = open_pnl.get(contract_id)
         if full or pnl is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from daemon.core.rule import NO_WATCH, Flatten, Gauge, Rule, Trigger, Verdict, View, Watch, percent_of, share_of
 from daemon.core.state import AccountState, Position
@@ -26,7 +26,7 @@ class DailyUnrealizedLossRule(Rule):
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
-        for contract_id, (amount, scale) in view.open_pnl(account).items():
+        for contract_id, (amount, scale) in view.open_pnl_here(account):
             if amount <= self._limit * scale:
                 symbol = view.market.symbol(contract_id)
                 reason = (
@@ -42,10 +42,11 @@ class DailyUnrealizedLossRule(Rule):
             return NO_WATCH
         return Watch(loss_at=share_of(self._limit, level))
 
-    def _worst(self, account: AccountState, view: View) -> tuple[int, str] | None:
+    @staticmethod
+    def _worst(account: AccountState, each: Iterable[tuple[str, tuple[int, int]]]) -> tuple[int, str] | None:
         """P&L rounded up, of the positions that are not being closed already."""
         worst = None
-        for contract_id, (amount, scale) in view.open_pnl(account).items():
+        for contract_id, (amount, scale) in each:
             rounded = -(-amount // scale)
             if (worst is None or rounded < worst[0]) and contract_id not in account.latches:
                 worst = (rounded, contract_id)
@@ -53,12 +54,12 @@ class DailyUnrealizedLossRule(Rule):
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit of the worst position."""
-        worst = self._worst(account, view)
+        worst = self._worst(account, view.open_pnl_here(account))
         return None if worst is None else percent_of(worst[0], self._limit)
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """The worst position."""
-        worst = self._worst(account, view)
+        worst = self._worst(account, view.open_pnl(account).items())
         if worst is None:
             return Gauge(dollars(0), dollars(self._limit), 0)
         return Gauge(

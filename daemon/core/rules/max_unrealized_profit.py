@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from daemon.core.rule import NO_WATCH, Flatten, Gauge, Rule, Trigger, Verdict, View, Watch, percent_of, share_of
 from daemon.core.state import AccountState, Position
@@ -26,7 +26,7 @@ class MaxUnrealizedProfitRule(Rule):
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
-        for contract_id, (amount, scale) in view.open_pnl(account).items():
+        for contract_id, (amount, scale) in view.open_pnl_here(account):
             if amount >= self._target * scale:
                 symbol = view.market.symbol(contract_id)
                 reason = (
@@ -42,9 +42,11 @@ class MaxUnrealizedProfitRule(Rule):
             return NO_WATCH
         return Watch(gain_at=share_of(self._target, level))
 
-    def _best(self, account: AccountState, view: View) -> tuple[int, str] | None:
+    @staticmethod
+    def _best(account: AccountState, each: Iterable[tuple[str, tuple[int, int]]]) -> tuple[int, str] | None:
+        """P&L rounded down, of the positions that are not being closed already."""
         best = None
-        for contract_id, (amount, scale) in view.open_pnl(account).items():
+        for contract_id, (amount, scale) in each:
             rounded = amount // scale
             if (best is None or rounded > best[0]) and contract_id not in account.latches:
                 best = (rounded, contract_id)
@@ -52,12 +54,12 @@ class MaxUnrealizedProfitRule(Rule):
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the target of the best position."""
-        best = self._best(account, view)
+        best = self._best(account, view.open_pnl_here(account))
         return None if best is None else percent_of(best[0], self._target)
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """The best position."""
-        best = self._best(account, view)
+        best = self._best(account, view.open_pnl(account).items())
         if best is None:
             return Gauge(dollars(0), dollars(self._target), 0)
         return Gauge(

@@ -82,7 +82,9 @@ class NoStopLossGraceRule(Rule):
             return ()
         verdicts: list[Verdict] = []
         now_unprotected: dict[str, object] = {}
-        for position in account.positions.values():
+        if view.contract_id is not None:
+            now_unprotected = {held: list(known) for held, known in since.items() if held != view.contract_id}
+        for position in view.positions(account):
             contract_id = position.contract_id
             covered = self._covered(account, position, view)
             if covered >= abs(position.size):

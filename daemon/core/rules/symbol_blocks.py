@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daemon.core.rule import NOTHING, Gauge, LockVerdict, Rule, Trigger, Verdict, View
-from daemon.core.state import AccountState
+from daemon.core.state import AccountState, Position
 from shared.config import SymbolBlocks
 from shared.models import LockoutKind
+
+_MEMORY = "blocked"
 
 
 class SymbolBlocksRule(Rule):
@@ -25,19 +27,33 @@ class SymbolBlocksRule(Rule):
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
-        if not account.positions and not account.orders:
+        if not (account.positions or account.orders or account.memory.get(_MEMORY)):
             return NOTHING
         names = view.market.names
         verdicts: list[Verdict] = []
+        held: dict[str, object] = {}
         for position in account.positions.values():
             if not self._blocked.isdisjoint(names(position.contract_id)):
-                cause = f"position {position.contract_id} {position.increased_at}"
-                verdicts.append(self._verdict(position.contract_id, cause, view))
+                since = self._since(account, position)
+                held[position.contract_id] = [position.size, position.created_at, since]
+                verdicts.append(self._verdict(position.contract_id, f"position {position.contract_id} {since}", view))
+        if held or _MEMORY in account.memory:
+            account.remember(_MEMORY, held)
         for contract_id in account.contracts_with_orders():
             if not self._blocked.isdisjoint(names(contract_id)):
                 for order in account.orders_of(contract_id):
                     verdicts.append(self._verdict(contract_id, f"order {order.order_id}", view))
         return verdicts
+
+    @staticmethod
+    def _since(account: AccountState, position: Position) -> int:
+        """When the position was last enlarged: what an admin has cleared stays cleared, also over a restart."""
+        known = account.memory.get(_MEMORY, {}).get(position.contract_id)
+        if isinstance(known, list) and len(known) == 3 and all(isinstance(value, int) for value in known):
+            size, created_at, since = known
+            if created_at == position.created_at and size * position.size > 0 and abs(position.size) <= abs(size):
+                return int(since)
+        return position.increased_at
 
     @staticmethod
     def _verdict(contract_id: str, cause: str, view: View) -> LockVerdict:

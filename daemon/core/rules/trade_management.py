@@ -44,16 +44,19 @@ class TradeManagementRule(Rule):
         self._trigger = breakeven.profit_trigger_ticks if breakeven is not None and breakeven.enabled else None
         self._trail = trailing if trailing is not None and trailing.enabled else None
         self._followed: dict[str, _Followed] = {}
+        self._moving: list[MoveStop] = []
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         if not account.positions:
             self._followed.clear()
+            self._moving = []
             return NOTHING
-        verdicts: list[Verdict] = []
+        here = view.contract_id
+        verdicts = [] if here is None else [move for move in self._moving if move.contract_id != here]
         for gone in [known for known in self._followed if known not in account.positions]:
             del self._followed[gone]
-        for position in account.positions.values():
+        for position in view.positions(account):
             contract = view.market.contracts.get(position.contract_id)
             price = view.market.exit_price(position.contract_id, position.size)
             if contract is None or price is None or contract.tick_size <= 0:
@@ -68,6 +71,7 @@ class TradeManagementRule(Rule):
             if target is None or (price - target) * position.size <= 0:
                 continue  # nothing reached yet, or the market is beyond where the stop belongs
             verdicts += self._moves(account, position, stops, followed, target, view)
+        self._moving = verdicts
         return verdicts
 
     def _follow(self, position: Position, price: int) -> _Followed:
@@ -120,7 +124,7 @@ class TradeManagementRule(Rule):
         followed: _Followed,
         target: int,
         view: View,
-    ) -> list[Verdict]:
+    ) -> list[MoveStop]:
         early = 0 < view.now - followed.moved_at < MOVE_EVERY_US
         if early:
             target = followed.target

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from daemon.core.engine import Engine
-from daemon.core.events import AccountUpdate, ClearRequested
-from daemon.core.units import SECOND_US
+from daemon.core.events import AccountUpdate, ClearRequested, PositionRecord, PositionsSnapshot
+from daemon.core.units import SECOND_US, price_to_nanos
 from tests.core.desk import ES, MNQ, NQ, RTY, Desk, rules
 
 GUARD = rules(auth_loss_guard={})
@@ -116,6 +116,38 @@ def test_symbol_lock_stays_over_days_restarts_and_configurations() -> None:
     other.feed(ClearRequested(other.at, 1, other.at, "mistake", "admin"))
     assert other.locks() == []
     assert other.wanted() == {}
+
+
+@pytest.mark.parametrize(("later", "locked"), [(2, False), (1, False), (3, True), (-2, True)])
+def test_what_an_admin_has_cleared_stays_cleared_over_a_restart(later: int, locked: bool) -> None:
+    desk = Desk(BLOCKS)
+    opened = desk.at
+    desk.feed(PositionsSnapshot(desk.at, 101, desk.at, (PositionRecord(RTY, 2, price_to_nanos(100), 1, opened),)))
+    lockout = desk.lock_decisions()[0].lockout
+    desk.feed(ClearRequested(desk.at, lockout.id, desk.at, "may be held", "admin"))
+    assert desk.locks() == []
+    engine = Engine(BLOCKS, desk.engine.calendar)
+    engine.restore(
+        desk.at,
+        lockouts=[lockout],
+        memories={(101, key): kept for key, kept in desk.engine.account(101).memory.items()},
+    )
+    other = Desk(accounts=(), engine=engine)
+    other.at = desk.at + SECOND_US
+    other.feed(
+        PositionsSnapshot(other.at, 101, other.at, (PositionRecord(RTY, later, price_to_nanos(100), 1, opened),))
+    )
+    assert other.locks() == (["RULE-011"] if locked else [])
+
+
+def test_position_opened_anew_in_it_locks_again() -> None:
+    desk = Desk(BLOCKS)
+    for _ in range(2):
+        desk.position(RTY, 1)
+        assert desk.locks() == ["RULE-011"]
+        desk.feed(ClearRequested(desk.at, desk.lock_decisions()[-1].lockout.id, desk.at, "may be held", "admin"))
+        assert desk.locks() == []
+        desk.position(RTY, 0)
 
 
 def test_many_positions_in_it_are_one_lockout() -> None:
