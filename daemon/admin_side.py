@@ -14,7 +14,7 @@ from daemon.api import Api, Handler, Host
 from daemon.audit import AuditLog
 from daemon.credentials import CredentialStore
 from daemon.factor_store import MARK_KEY, KeyringFactor
-from daemon.ipc_sessions import IpcAlert
+from daemon.ipc_alerts import IpcAlert
 from daemon.log_reading import LogFollower
 from shared.paths import Home
 

@@ -11,18 +11,19 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from loguru import logger
 
 from daemon.ipc_admission import Admission, Rank
+from daemon.ipc_alerts import IpcAlert, IpcAlerts
 from daemon.ipc_broadcast import DEFAULT_INTERVALS
+from daemon.ipc_lingering import Lingering
 from daemon.ipc_listener import Listening, accept_for_ever, bind_loopback, loopback_address
+from daemon.ipc_second_factor import SecondFactorCheck, SecondFactorGate
 from daemon.ipc_sessions import (
-    AlertKind,
     CallBucket,
     CallContext,
-    IpcAlert,
     IpcLimits,
     Session,
     second_factor_needed,
@@ -48,17 +49,6 @@ type Handler = Callable[[Any, CallContext], Awaitable[object]]
 
 Raises RpcError for a refusal. The handler of `subscribe` returns the snapshot: a mapping from topic to data.
 """
-
-
-class SecondFactorCheck(Protocol):
-    """The optional second factor of admin sessions; `daemon.second_factor.SecondFactor` is one."""
-
-    @property
-    def enrolled(self) -> bool: ...
-
-    def verify(self, code: str, now: int) -> bool:
-        """Judges a code at `now` (microseconds UTC) and uses it up."""
-        ...
 
 
 class IpcServer:
@@ -94,19 +84,18 @@ class IpcServer:
         self._handlers = dict(handlers)
         self._methods = {name: methods[name] for name in methods if name in handlers or name in _BUILT_IN}
         self._now = now
-        self._on_alert = on_alert
-        self._second_factor = second_factor
+        self._alerts = IpcAlerts(on_alert, self.limits.alert_seconds, monotonic)
+        self._second_factor = SecondFactorGate(second_factor, now, self._alerts)
         self._monotonic = monotonic
         self._subscriptions = Subscriptions(topic_intervals, monotonic, self._event_failed)
         self._admission = Admission(self.limits.places)
         self._sessions: dict[int, Session] = {}
         self._numbers = 0
-        self._lingering: dict[asyncio.Transport, asyncio.TimerHandle] = {}
+        self.lingering = Lingering(self.limits.linger_seconds, self.limits.lingering)
         self._calls: set[asyncio.Task[None]] = set()
         self._turns: Turns | None = None
         self._all_calls = CallBucket(self.limits.all_calls, monotonic())
         self._sweep_timer: asyncio.TimerHandle | None = None
-        self._alerted_at: dict[AlertKind, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
@@ -133,7 +122,7 @@ class IpcServer:
         )
         self._sweep_timer = self._loop.call_later(self.limits.sweep_seconds, self._sweep)
         if note is not None:
-            self._alert("port_taken", "warning", note)
+            self._alerts.warn("port_taken", note)
         logger.info("The socket listens on {} port {}.", host, port)
         return Listening(host, port, note)
 
@@ -158,10 +147,7 @@ class IpcServer:
         for session in list(self._sessions.values()):
             session.close(RpcError(ErrorCode.BUSY, "The daemon is stopping."))
         await asyncio.sleep(0)
-        for transport, timer in list(self._lingering.items()):
-            timer.cancel()
-            transport.close()
-        self._lingering.clear()
+        self.lingering.stop()
         await asyncio.sleep(0)
 
     @property
@@ -184,20 +170,20 @@ class IpcServer:
         self._subscriptions.publish(topic, account_id, data, key)
 
     def _event_failed(self, topic: str, error: TypeError) -> None:
-        self._alert("event_dropped", "warning", f"An event of the topic {topic} could not be sent: {error}.")
+        self._alerts.warn("event_dropped", f"An event of the topic {topic} could not be sent: {error}.")
 
     # ---- connections in and out (called by Session)
 
     def _accept_failed(self, error: OSError) -> None:
         text = f"The socket can't accept connections ({error.strerror or error}); accounts are protected all the same."
-        self._alert("accept_failed", "warning", text)
+        self._alerts.warn("accept_failed", text)
 
     def _new_session(self) -> Session:
         self._numbers += 1
         connection = ServerConnection(
             self._gate,
             methods=self._methods,
-            second_factor_required=self._second_factor_enrolled,
+            second_factor_required=self._second_factor.enrolled,
             admin_idle_seconds=self.limits.admin_idle_seconds,
         )
         return Session(self, self._numbers, connection, self._monotonic)
@@ -215,38 +201,14 @@ class IpcServer:
         self._sessions.pop(session.number, None)
         self._subscriptions.leave(session, session.topics)
 
-    def linger(self, transport: asyncio.Transport, *, flush_first: bool) -> None:
-        """Lets a closing connection's last line arrive, for a moment and for so many connections at most."""
-        assert self._loop is not None
-        if len(self._lingering) >= self.limits.lingering:
-            transport.abort()
-            return
-        if flush_first:
-            transport.close()
-        self._lingering[transport] = self._loop.call_later(self.limits.linger_seconds, self._end_linger, transport)
-
-    def lingered(self, transport: asyncio.Transport) -> None:
-        """The other end has closed."""
-        timer = self._lingering.pop(transport, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _end_linger(self, transport: asyncio.Transport) -> None:
-        self._lingering.pop(transport, None)
-        if transport.is_closing() or transport.get_write_buffer_size() > 0:
-            transport.abort()
-        else:
-            transport.close()
-
     def _give_way(self, number: int) -> None:
         session = self._sessions.get(number)
         if session is None:
             return
         text = "All places are taken, and this connection was the one to give way; connect again."
         self._dismiss(session, RpcError(ErrorCode.BUSY, text, {"retry_after": 1}))
-        self._alert(
+        self._alerts.warn(
             "places_contested",
-            "warning",
             f"All {self.limits.places.places} places of the socket are taken; connections give way to newcomers.",
         )
 
@@ -292,7 +254,7 @@ class IpcServer:
         elif isinstance(event, LoginJudged):
             self._login_judged(session, event.login)
         elif isinstance(event, SignatureRefused):
-            self._alert("signature_refused", "warning", f"A signed admin request was refused: {event.reason}")
+            self._alerts.warn("signature_refused", f"A signed admin request was refused: {event.reason}")
             if event.session_ended:
                 self._admin_session_over(session)
 
@@ -319,7 +281,7 @@ class IpcServer:
             return _busy("Too many programs want a place at once", 1.0 / self.limits.places.seats_per_second)
         if len(self._calls) >= self.limits.all_calls_in_flight and not call.signed:
             return _busy("Too many calls are running", 0.1)
-        if call.method.second_factor and not self._second_factor_ok(session):
+        if call.method.second_factor and not self._second_factor.passed(session):
             return second_factor_needed()
         return None
 
@@ -349,7 +311,7 @@ class IpcServer:
 
     def _handler_failed(self, name: str, error: Exception) -> RpcError:
         logger.opt(exception=error).error("The call {} failed.", name)
-        self._alert("handler_failed", "warning", f"The call {name} failed with {type(error).__name__}; see error.log.")
+        self._alerts.warn("handler_failed", f"The call {name} failed with {type(error).__name__}; see error.log.")
         return RpcError(ErrorCode.INTERNAL_ERROR, f"The daemon failed to answer {name}; its error.log says why.")
 
     async def _result(self, session: Session, call: Call) -> object:
@@ -357,7 +319,7 @@ class IpcServer:
         if name == "unsubscribe" and isinstance(params, TopicsParams):
             return self._unsubscribe(session, params)
         if name == "auth_second_factor" and isinstance(params, CodeParams):
-            return self._check_second_factor(session, params)
+            return self._second_factor.give(session, params.code)
         if name == "auth_end":
             session.connection.end_session()
             self._admin_session_over(session)
@@ -406,12 +368,12 @@ class IpcServer:
         if login is Login.ACCEPTED:
             session.second_factor_given = False
             session.calls.change(self.limits.admin_calls)
-            self._alert("admin_logged_in", "info", f"An administrator logged in on connection {session.number}.")
+            self._alerts.inform("admin_logged_in", f"An administrator logged in on connection {session.number}.")
         elif login is Login.FAILED:
-            self._alert("admin_login_failed", "warning", "An admin login failed: the proof was wrong.")
+            self._alerts.warn("admin_login_failed", "An admin login failed: the proof was wrong.")
         elif login is Login.FAILED_AND_PAUSED:
             text = "Admin login is paused after too many failures: someone on this machine may be trying to get in."
-            self._alert("admin_login_paused", "warning", text)
+            self._alerts.warn("admin_login_paused", text)
 
     def _admin_session_over(self, session: Session) -> None:
         session.second_factor_given = False
@@ -420,37 +382,10 @@ class IpcServer:
         if session.number in self._sessions and self._admission.rank(session.number) is Rank.ADMIN:
             self._admission.admin_ended(session.number, bool(session.topics))
 
-    def _second_factor_enrolled(self) -> bool:
-        return self._second_factor is not None and self._second_factor.enrolled
-
-    def _second_factor_ok(self, session: Session) -> bool:
-        return session.second_factor_given or not self._second_factor_enrolled()
-
-    def _check_second_factor(self, session: Session, params: CodeParams) -> dict[str, object]:
-        if self._second_factor is not None and self._second_factor.enrolled:
-            if not self._second_factor.verify(params.code, self._now()):
-                self._alert("second_factor_failed", "warning", "A second factor was refused in an admin session.")
-                text = "The code was not accepted: wrong, used already, or too many were tried; wait for the next one."
-                raise RpcError(ErrorCode.NOT_AUTHORIZED, text)
-            session.second_factor_given = True
-        return {"second_factor_required": not self._second_factor_ok(session)}
-
     def _context(self, session: Session, call: Call) -> CallContext:
-        return CallContext(session.number, call.signed, call.signed and self._second_factor_ok(session), self._now())
-
-    # ---- small things
-
-    def _alert(self, kind: AlertKind, severity: str, text: str) -> None:
-        now = self._monotonic()
-        if kind != "admin_logged_in":
-            if now - self._alerted_at.get(kind, float("-inf")) < self.limits.alert_seconds:
-                return
-            self._alerted_at[kind] = now
-        logger.log("WARNING" if severity == "warning" else "INFO", "{}", text)
-        try:
-            self._on_alert(IpcAlert(kind, "warning" if severity == "warning" else "info", text))
-        except Exception as error:  # noqa: BLE001 - an alert that fails must not take the socket with it
-            logger.opt(exception=error).error("An alert of the socket could not be handed on.")
+        return CallContext(
+            session.number, call.signed, call.signed and self._second_factor.passed(session), self._now()
+        )
 
 
 _BUILT_IN = frozenset({"unsubscribe", "auth_begin", "auth_finish", "auth_second_factor", "auth_end"})

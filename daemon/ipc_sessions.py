@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from daemon.ipc_admission import PlaceLimits
 from daemon.ipc_broadcast import EventBody
@@ -86,29 +86,6 @@ def second_factor_needed() -> RpcError:
     """The refusal of what needs the second factor."""
     text = "This needs the second factor: give the code of the authenticator with auth_second_factor first."
     return RpcError(ErrorCode.REFUSED_BY_POLICY, text, {"policy": "second_factor"})
-
-
-type AlertKind = Literal[
-    "port_taken",
-    "accept_failed",
-    "admin_logged_in",
-    "admin_login_failed",
-    "admin_login_paused",
-    "second_factor_failed",
-    "signature_refused",
-    "places_contested",
-    "handler_failed",
-    "event_dropped",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class IpcAlert:
-    """Something the daemon should log, audit or send on. `text` is one plain sentence."""
-
-    kind: AlertKind
-    severity: Literal["info", "warning"]
-    text: str
 
 
 class CallBucket:
@@ -203,7 +180,7 @@ class Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if self._transport is not None:
-            self._server.lingered(self._transport)
+            self._server.lingering.gone(self._transport)
             self._transport = None
         self._server.session_gone(self)
 
@@ -288,7 +265,7 @@ class Session(asyncio.Protocol):
             return
         if transport.get_write_buffer_size() > 0:
             # Waiting for a client that doesn't read would keep the connection open for as long as it likes.
-            self._server.linger(transport, flush_first=True)
+            self._server.lingering.add(transport, flush_first=True)
             return
         if error is not None:
             transport.write(error_line(None, error))
@@ -298,7 +275,7 @@ class Session(asyncio.Protocol):
         # Closing with unread bytes resets the connection, and the other end might never see why: read on for a moment.
         if self._reading_paused:
             transport.resume_reading()
-        self._server.linger(transport, flush_first=False)
+        self._server.lingering.add(transport, flush_first=False)
 
     def drop(self) -> None:
         """Cuts the connection at once; nothing more is sent."""
