@@ -39,6 +39,11 @@ class _Half:
             return 0
         return min(self.contracts, abs(unmatched))
 
+    def take_off(self, contracts: int) -> None:
+        """Some of the contracts have met their other half."""
+        self.pnl -= self.pnl * contracts // self.contracts
+        self.contracts -= contracts
+
 
 class ClosingsInFlight:
     """What one rule knows of an account's exits in flight. Asked at each of its judgements."""
@@ -78,6 +83,11 @@ class ClosingsInFlight:
                 del self._shrunk[contract_id]
         return total
 
+    @property
+    def any(self) -> bool:
+        """Whether a half waits for the other."""
+        return bool(self._filled or self._shrunk)
+
     def next_due(self) -> int | None:
         """When a half that stays alone is given up."""
         if not self._filled and not self._shrunk:
@@ -103,7 +113,19 @@ class ClosingsInFlight:
         for trade in reversed(new):
             if trade.pnl is not None and not trade.voided and trade.size > 0:
                 half = _Half(-signed(trade.side, 1), trade.size, trade.pnl, view.now + SETTLING_US)
-                _add(self._filled, trade.contract_id, half, view.now)
+                self._match(trade.contract_id, half)
+                if half.contracts:
+                    _add(self._filled, trade.contract_id, half, view.now)
+
+    def _match(self, contract_id: str, fill: _Half) -> None:
+        """Set a fill off against the position that shrank before it."""
+        shrunk = self._shrunk.get(contract_id)
+        if shrunk is not None and shrunk.direction == fill.direction:
+            common = min(shrunk.contracts, fill.contracts)
+            shrunk.take_off(common)
+            fill.take_off(common)
+            if not shrunk.contracts:
+                del self._shrunk[contract_id]
 
     def _take_positions(self, account: AccountState, view: View) -> None:
         """The positions that became smaller, valued at the price of now."""
@@ -130,3 +152,43 @@ def _add(halves: dict[str, _Half], contract_id: str, half: _Half, now: int) -> N
         half.contracts += known.contracts
         half.pnl += known.pnl
     halves[contract_id] = half
+
+
+class BalanceInFlight:
+    """The account's balance as it goes with the fills told so far. Asked at each judgement of one rule.
+
+    The balance comes as a message of its own. One that comes after its fills takes their place; one that comes before
+    them, while anything is open, waits for them, until `until` (microseconds UTC) at most.
+    """
+
+    __slots__ = ("_balance", "_before", "_net", "_net_then", "_read_at", "until")
+
+    def __init__(self) -> None:
+        self._balance: int | None = None
+        self._before = 0
+        self._read_at = (0, 0)
+        self._net = 0
+        self._net_then = 0
+        self.until: int | None = None
+
+    def settled(self, account: AccountState, balance: int, now: int, *, exits: bool) -> int:
+        """The balance (micro-dollars) with the net P&L of the fills that it does not contain yet.
+
+        `exits`: whether exits are in flight that no position shows any more.
+        """
+        exits = exits or bool(account.positions)
+        net, read_at = account.ledger.net, (account.trades_read_at, account.ledger.day_start)
+        if self._balance is None or read_at != self._read_at:
+            # Another day, or trades that were read: they are in the balance, unless they have only just been made.
+            self._balance, self._read_at, self._net, self._net_then, self.until = balance, read_at, net, net, None
+            return balance
+        told, self._net = net != self._net, net
+        if balance != self._balance:
+            if net == self._net_then and exits:
+                self._before, self.until = self._balance, now + SETTLING_US
+            self._balance, self._net_then = balance, net
+        elif told and self.until is not None:
+            self._net_then, self.until = net, None  # the fills of a balance that came before them
+        if self.until is not None and (now >= self.until or not exits):
+            self.until = None
+        return self._before if self.until is not None else balance + net - self._net_then

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from daemon.core.closings import BalanceInFlight, ClosingsInFlight
 from daemon.core.rule import (
     NO_WATCH,
     NOTHING,
@@ -17,20 +18,19 @@ from daemon.core.rule import (
     percent_of,
 )
 from daemon.core.state import AccountState
-from daemon.core.units import MICROS, dollars, money_to_micros
+from daemon.core.units import dollars, money_to_micros
 from shared.config import TrailingDrawdown
 from shared.models import LockoutKind
 
 _MEMORY = "drawdown"
-_STEP = MICROS
-"""The highest is stored in steps of a dollar, so that a rising market does not write at every tick."""
 
 
 class TrailingDrawdownRule(Rule):
     """Breached when equity (balance plus unrealized P&L) is at or below the floor; locked until the next reset.
 
     The floor lies `amount` below the highest: of the equity at any moment (intraday), or of the balance at each reset
-    (end_of_day). From `lock_at` on it no longer rises. The highest is kept across restarts.
+    (end_of_day). From `lock_at` on it no longer rises. The highest is kept exactly, across restarts too; it begins anew
+    only from another `start_balance`. An exit whose fill, position and balance come apart counts once.
     """
 
     rule_id = "RULE-018"
@@ -47,30 +47,29 @@ class TrailingDrawdownRule(Rule):
         self._start = None if config.start_balance is None else money_to_micros(config.start_balance)
         self._lock_at = None if config.lock_at is None else money_to_micros(config.lock_at)
         self._high: int | None = None
+        self._closings = ClosingsInFlight()
+        self._balance = BalanceInFlight()
+        self._base = 0
 
-    @staticmethod
-    def _equity(account: AccountState, view: View) -> int:
+    def _equity(self, account: AccountState, view: View) -> int:
         amount, scale = view.total_open_pnl(account)
-        return (account.balance or 0) + amount // scale
+        return self._base + amount // scale
 
-    def _highest(self, account: AccountState, view: View) -> int:
+    def _highest(self, account: AccountState, balance: int, view: View) -> int:
         """The highest so far, brought up to date and remembered."""
         kept = account.memory.get(_MEMORY, {})
-        known, day, closing = kept.get("high"), kept.get("day"), kept.get("balance")
-        assert account.balance is not None
-        high = self._high
-        if isinstance(known, int):
-            high = known if high is None else max(high, known)
-        if high is None:
-            high = self._start if self._start is not None else account.balance
+        known, day, closing, start = kept.get("high"), kept.get("day"), kept.get("balance"), kept.get("start")
+        high = known
+        if not isinstance(high, int) or (self._start is not None and start != self._start):
+            high = self._start if self._start is not None else balance
+        elif day != view.day_end and self.config.mode == "end_of_day":
+            # What was known last before the reset; and, when that is long ago, what is known now.
+            high = max(high, balance, closing if isinstance(closing, int) else balance)
         if self.config.mode == "intraday":
             high = max(high, self._equity(account, view))
-        elif isinstance(day, int) and day != view.day_end and isinstance(closing, int):
-            high = max(high, closing)
         self._high = high
-        stored = known if isinstance(known, int) else None
-        if stored is None or high - stored >= _STEP or day != view.day_end or closing != account.balance:
-            account.remember(_MEMORY, {"high": high, "day": view.day_end, "balance": account.balance})
+        if high != known or day != view.day_end or closing != balance or start != self._start:
+            account.remember(_MEMORY, {"high": high, "day": view.day_end, "balance": balance, "start": self._start})
         return high
 
     def _floor(self, high: int) -> int:
@@ -81,7 +80,9 @@ class TrailingDrawdownRule(Rule):
         """See `Rule.judge`."""
         if account.balance is None:
             return NOTHING
-        high = self._highest(account, view)
+        in_flight = self._closings.correction(account, view)
+        self._base = in_flight + self._balance.settled(account, account.balance, view.now, exits=self._closings.any)
+        high = self._highest(account, account.balance, view)
         floor, equity = self._floor(high), self._equity(account, view)
         if equity > floor:
             return NOTHING
@@ -101,8 +102,13 @@ class TrailingDrawdownRule(Rule):
         if self._equity(account, view) <= stop:
             stop = floor  # that level has been passed without a warning: the breach is next
         # Equity is rounded down: it is at `stop` until the sum is a whole micro-dollar more.
-        gain_at = self._high - account.balance + 1 if self.config.mode == "intraday" else None
-        return Watch(loss_at=stop - account.balance + 1, gain_at=gain_at)
+        gain_at = self._high - self._base + 1 if self.config.mode == "intraday" else None
+        return Watch(loss_at=stop - self._base + 1, gain_at=gain_at)
+
+    def next_due(self, account: AccountState, view: View) -> int | None:
+        """When what is in flight is given up."""
+        moments = [at for at in (self._closings.next_due(), self._balance.until) if at is not None]
+        return min(moments, default=None)
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the distance from the highest to the floor that is used up."""
