@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.timeout(600)
 
 UNPACKED = PureWindowsPath(r"C:\users\Public\Downloads\RiskManager")
 TARGET = PureWindowsPath(r"C:\Program Files\Risk Manager")
+KEPT_S = 3 * 3600
 SOURCES = ("daemon", "gui", "shared", "config", "resources", "nssm", "build.spec", "pyproject.toml")
 
 
@@ -46,10 +49,16 @@ def build(windows: Windows) -> Path:
         code, said = windows.run(os.environ["WPY"], *words, timeout_s=1800)
         assert code == 0, said
         sys.stdout.write(said)
-        shutil.rmtree(cache, ignore_errors=True)  # one build is 400 MB: only the newest is kept
-        cache.mkdir()
+        cache.mkdir(exist_ok=True)
+        for old in cache.iterdir():  # one build is 350 MB; another run may be using what was made a moment ago
+            if time.time() - old.stat().st_mtime > KEPT_S:
+                shutil.rmtree(old, ignore_errors=True)
         (made,) = dist.iterdir()
-        shutil.move(made, folder)
+        moving = Path(tempfile.mkdtemp(dir=cache)) / "moving"
+        shutil.move(made, moving)  # from another file system this takes a while
+        with contextlib.suppress(OSError):  # another run has just made the same
+            moving.rename(folder)
+        shutil.rmtree(moving.parent)
     return folder
 
 
