@@ -8,12 +8,12 @@ have come, or until the other half is given up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from daemon.core.events import TradeRecord, signed
 from daemon.core.rule import View
-from daemon.core.state import SETTLING_US, AccountState
+from daemon.core.state import SETTLING_US, AccountState, Position
 from daemon.core.units import SECOND_US
 
 READS_APART_US = 10 * SECOND_US
@@ -51,7 +51,7 @@ class ClosingsInFlight:
     __slots__ = ("_filled", "_held", "_seen", "_shrunk", "_trades")
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[int, int]] = {}
+        self._held: dict[str, Position] = {}
         self._trades: dict[int, TradeRecord] | None = None
         self._seen = 0
         self._filled: dict[str, _Half] = {}
@@ -99,7 +99,8 @@ class ClosingsInFlight:
         if len(held) != len(positions):
             return True
         for contract_id, position in positions.items():
-            if held.get(contract_id) != (position.size, position.average_price):
+            known = held.get(contract_id)
+            if known is None or known.size != position.size or known.average_price != position.average_price:
                 return True
         return False
 
@@ -129,21 +130,19 @@ class ClosingsInFlight:
 
     def _take_positions(self, account: AccountState, view: View) -> None:
         """The positions that became smaller, valued at the price of now."""
-        for contract_id, (size, average) in self._held.items():
+        for contract_id, before in self._held.items():
             now = account.size(contract_id)
-            contract = view.market.contracts.get(contract_id)
-            price = view.market.exit_price(contract_id, size)
-            if (now * size > 0 and abs(now) >= abs(size)) or contract is None or contract.tick_size <= 0 or not price:
+            same = now * before.size > 0
+            worth = view.market.unrealized_exactly(before)
+            if (same and abs(now) >= abs(before.size)) or worth is None:
                 continue
-            pnl = (price - average) * contract.tick_value * size // contract.tick_size
-            left = view.open_pnl(account).get(contract_id) if now * size > 0 else None
-            if left is not None:
-                pnl -= left[0] // left[1]
-            closed = abs(size - now) if now * size > 0 else abs(size)
+            left = view.open_pnl(account).get(contract_id) if same else None
+            pnl = worth[0] // worth[1] - (0 if left is None else left[0] // left[1])
+            closed = abs(before.size) - abs(now) if same else abs(before.size)
             read_at = account.position_read_at(contract_id)
             until = view.now + (READS_APART_US if read_at else SETTLING_US)
-            _add(self._shrunk, contract_id, _Half(1 if size > 0 else -1, closed, pnl, until, read_at), view.now)
-        self._held = {held.contract_id: (held.size, held.average_price) for held in account.positions.values()}
+            _add(self._shrunk, contract_id, _Half(1 if before.size > 0 else -1, closed, pnl, until, read_at), view.now)
+        self._held = {contract_id: replace(position) for contract_id, position in account.positions.items()}
 
 
 def _add(halves: dict[str, _Half], contract_id: str, half: _Half, now: int) -> None:
