@@ -27,8 +27,8 @@ from daemon.core.events import (
     TradeUpdate,
 )
 from daemon.core.units import to_iso
+from daemon.store.rows import end_in_words
 from shared.models import ActionKind
-from shared.schema import price_text
 
 FLUSH_SECONDS = 0.1
 PNL_SAMPLE_US = 5_000_000
@@ -63,8 +63,8 @@ class Replica(Protocol):
         """Show a value under a key."""
 
 
-class PnlStore(Protocol):
-    """Where the day's realized P&L is kept; `daemon.store.Store` is one."""
+class Records(Protocol):
+    """Where the day's figures are kept and what was enforced is logged; `daemon.store.Store` is one."""
 
     def record_pnl(self, account_id: int, trading_day: str, realized: int, trade_count: int, now: int) -> None:
         """Keep a day's figures."""
@@ -74,6 +74,9 @@ class PnlStore(Protocol):
     ) -> None:
         """Keep the trading day an account is in."""
 
+    def log_entry(self, decision: Decision) -> figures.Row | None:
+        """The row of the enforcement log that a decision led to, as it is now."""
+
 
 class Announcer:
     """The `Listener` of the dispatcher."""
@@ -81,7 +84,7 @@ class Announcer:
     def __init__(
         self,
         engine: Engine,
-        pnl_store: PnlStore,
+        records: Records,
         *,
         replica: Replica | None = None,
         activity: Callable[[str], None] = lambda text: None,
@@ -91,7 +94,7 @@ class Announcer:
     ) -> None:
         self.outlet: Outlet | None = None
         self._engine = engine
-        self._pnl_store = pnl_store
+        self._records = records
         self._replica = replica
         self._activity = activity
         self._system_log = system_log
@@ -129,15 +132,14 @@ class Announcer:
             self._log.warning("LOCKED account {} {} {}: {}", lockout.account_id, lockout.rule_id, lockout.kind,
                               lockout.reason)  # fmt: skip
             self._lockouts_changed(lockout.account_id)
-            self._row(lockout.account_id, lockout.rule_id, ActionKind.LOCKOUT_SET, lockout.reason, lockout.locked_at)
+            self._enforced(decision)
             self._people(lockout.account_id, "lockout", lockout.reason)
         elif isinstance(decision, Unlock):
             lockout = decision.lockout
-            text = f"{figures.title_of(lockout.rule_id)}: lockout ended ({lockout.cleared_by})."
+            text = end_in_words(lockout)
             self._log.warning("UNLOCKED account {} {}: {}", lockout.account_id, lockout.rule_id, text)
             self._lockouts_changed(lockout.account_id)
-            at = lockout.cleared_at or self._engine.now
-            self._row(lockout.account_id, lockout.rule_id, ActionKind.LOCKOUT_CLEARED, text, at)
+            self._enforced(decision)
             self._people(lockout.account_id, "unlock", text)
         elif isinstance(decision, LockChanged):
             self._lockouts_changed(decision.lockout.account_id)
@@ -145,7 +147,7 @@ class Announcer:
             action = decision.action
             self._log.info("{} account {} {} {}: {}", action.kind, action.account_id, _subject(action), action.rule_id,
                            action.reason)  # fmt: skip
-            self._publish("enforcement", action.account_id, self._action_row(action))
+            self._enforced(decision)
             if action.kind != ActionKind.MODIFY_ORDER:
                 self._people(action.account_id, "enforcement", f"{self._deed(action)}: {action.reason}")
         elif isinstance(decision, Settle):
@@ -153,10 +155,7 @@ class Announcer:
             ms = (decision.at - action.decided_at) // 1000
             self._log.info("{} {} account {} {} after {} ms", decision.result, action.kind, action.account_id,
                            _subject(action), ms)  # fmt: skip
-            row = self._action_row(action)
-            row |= {"result": str(decision.result), "settled_at": to_iso(decision.at), "ms": ms}
-            row["confirmed_at"] = row["settled_at"] if decision.result == "confirmed" else None
-            self._publish("enforcement", action.account_id, row)
+            self._enforced(decision, ms=ms)
         elif isinstance(decision, Warn):
             logger.warning("Account {} {}: {}", decision.account_id, decision.rule_id, decision.text)
             self._publish("warnings", decision.account_id, self._warning_row(decision))
@@ -256,14 +255,22 @@ class Announcer:
         engine = self._engine
         account = engine.account(account_id)
         day = engine.days.name(engine.now)
-        self._pnl_store.record_pnl(account_id, day, engine.view.realized(account), account.ledger.count, engine.now)
-        self._pnl_store.record_reset(account_id, day, engine.view.day_start, engine.view.day_end)
+        self._records.record_pnl(account_id, day, engine.view.realized(account), account.ledger.count, engine.now)
+        self._records.record_reset(account_id, day, engine.view.day_start, engine.view.day_end)
 
     def _publish(self, topic: Topic, account_id: int, data: object) -> None:
         if self._replica is not None and topic not in {"enforcement", "warnings", "trades", "orders"}:
             self._replica.publish(f"{topic} {account_id}", data)
         if self.outlet is not None and self.outlet.wanted(topic):
             self.outlet.publish(topic, account_id, data)
+
+    def _enforced(self, decision: Act | Settle | Lock | Unlock, **more: object) -> None:
+        """A new or changed row of the enforcement log."""
+        row = self._records.log_entry(decision)
+        if row is not None:
+            contract_id = row["contract_id"]
+            symbol = self._engine.market.symbol(contract_id) if contract_id else None
+            self._publish("enforcement", row["account_id"], {**row, "symbol": symbol, **more})
 
     def _everywhere(self, topic: Topic, row: figures.Row) -> None:
         if self._replica is not None:
@@ -287,42 +294,6 @@ class Announcer:
         self._alert(kind, sentence)
 
     # ---- rows
-
-    def _row(self, account_id: int, rule_id: str, kind: ActionKind, reason: str, at: int) -> None:
-        row = {
-            "id": None,
-            "account_id": account_id,
-            "rule_id": rule_id,
-            "action": str(kind),
-            "contract_id": None,
-            "order_id": None,
-            "size": None,
-            "reason": reason,
-            "triggered_at": to_iso(at),
-            "confirmed_at": to_iso(at),
-            "attempts": 0,
-            "result": "confirmed",
-        }
-        self._publish("enforcement", account_id, row)
-
-    def _action_row(self, action: Action) -> figures.Row:
-        return {
-            "id": None,
-            "action_id": action.id,
-            "account_id": action.account_id,
-            "rule_id": action.rule_id,
-            "action": str(action.kind),
-            "contract_id": action.contract_id,
-            "symbol": self._engine.market.symbol(action.contract_id),
-            "order_id": action.order_id,
-            "size": action.size,
-            "stop_price": None if action.stop_price is None else price_text(action.stop_price),
-            "reason": action.reason,
-            "triggered_at": to_iso(action.decided_at),
-            "confirmed_at": None,
-            "attempts": 0,
-            "result": None,
-        }
 
     def _warning_row(self, warning: Warn) -> figures.Row:
         return {

@@ -265,7 +265,9 @@ class Api:
 
     async def get_enforcement_log(self, params: GetEnforcementLogParams, context: CallContext) -> list[Row]:
         """What was enforced, newest first."""
-        return await self._log.enforcement_log(params.account_id, params.limit, params.before_id)
+        rows = await self._log.enforcement_log(params.account_id, params.limit, params.before_id)
+        symbol = self._host.engine.market.symbol
+        return [{**row, "symbol": symbol(row["contract_id"]) if row["contract_id"] else None} for row in rows]
 
     async def subscribe(self, params: TopicsParams, context: CallContext) -> Row:
         """The snapshot that comes before the deltas: {topic: {account id: data}}."""

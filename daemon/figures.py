@@ -12,7 +12,7 @@ from daemon.core.decisions import Lockout
 from daemon.core.engine import Engine
 from daemon.core.state import AccountState, Position
 from daemon.core.units import dollars, to_iso
-from shared.models import RULE_BY_ID, RULE_NAMES, PositionType
+from shared.models import RULE_NAMES, PositionType
 from shared.schema import price_text
 
 Row = dict[str, Any]
@@ -29,7 +29,7 @@ def position_row(engine: Engine, account: AccountState, position: Position) -> R
     contract = market.contracts.get(position.contract_id)
     book = market.books.get(position.contract_id)
     unrealized = market.unrealized(position)
-    price = market.exit_price(position.contract_id, position.size)
+    price = market.price_of(position)
     return {
         "account_id": account.account_id,
         "id": position.position_id,
@@ -238,9 +238,3 @@ def realized_curve(engine: Engine, account: AccountState) -> list[list[str]]:
             total += (trade.pnl or 0) - (trade.fees if engine.view.net else 0)
             points.append([to_iso(trade.created_at), dollars(total)])
     return points
-
-
-def title_of(rule_id: str) -> str:
-    """A rule's title for people."""
-    name = RULE_BY_ID.get(rule_id)
-    return name.title if name is not None else "Locked by hand"

@@ -21,7 +21,7 @@ from daemon.core.decisions import (
     Unlock,
 )
 from daemon.core.events import Contract, OrderRecord, PositionRecord, TradeRecord
-from shared.models import ActionKind, ActionResult, LockoutKind, PositionType
+from shared.models import RULE_BY_ID, ActionKind, ActionResult, LockoutKind, PositionType
 
 Row = dict[str, Any]
 
@@ -191,7 +191,13 @@ def contract_of(row: Mapping[str, Any]) -> Contract:
 
 
 KEPT_ENDED = 256
-"""Rows of actions that have ended, kept for the answers still to come."""
+"""Rows of what has ended, kept for the answers still to come and for those who ask."""
+
+
+def end_in_words(lockout: Lockout) -> str:
+    """How a lockout ended, in one sentence."""
+    name = RULE_BY_ID.get(lockout.rule_id)
+    return f"{name.title if name is not None else 'Locked by hand'}: lockout ended ({lockout.cleared_by})."
 
 
 class DecisionRows:
@@ -204,6 +210,18 @@ class DecisionRows:
         self._last_id = last_id
         self._open: dict[int, Row] = {row["action_id"]: row for row in open_actions}
         self._ended: dict[int, Row] = {}
+        self._of_lockouts: dict[tuple[int, ActionKind], Row] = {}
+
+    def entry(self, decision: Decision) -> Row | None:
+        """The entry of the enforcement log as it is now; None for a decision that has none, or had one long ago."""
+        match decision:
+            case Act(action=action) | Settle(action=action):
+                return self._open.get(action.id) or self._ended.get(action.id)
+            case Lock(lockout=lockout):
+                return self._of_lockouts.get((lockout.id, ActionKind.LOCKOUT_SET))
+            case Unlock(lockout=lockout):
+                return self._of_lockouts.get((lockout.id, ActionKind.LOCKOUT_CLEARED))
+        return None
 
     def changes(self, decisions: Sequence[Decision], now: int) -> tuple[list[Change], bool]:
         """The changes decisions ask for, and whether they have to be on disk before anything else is done."""
@@ -233,9 +251,7 @@ class DecisionRows:
                     row["settled_at"] = at
                     row["confirmed_at"] = at if result == ActionResult.CONFIRMED else None
                     out.append(self._put(row))
-                    self._ended[action.id] = row
-                    if len(self._ended) > KEPT_ENDED:
-                        del self._ended[next(iter(self._ended))]
+                    _keep(self._ended, action.id, row)
                 case DayChanged(at=at, account_id=account_id, trading_day=day):
                     reset = {"account_id": account_id, "trading_day": day, "last_reset_at": at, "next_reset_at": None}
                     out.append(("reset_schedule", (account_id,), reset))
@@ -307,7 +323,7 @@ class DecisionRows:
             "contract_id": None,
             "order_id": None,
             "size": None,
-            "reason": lockout.reason if action is ActionKind.LOCKOUT_SET else f"Ended by {lockout.cleared_by}",
+            "reason": lockout.reason if action is ActionKind.LOCKOUT_SET else end_in_words(lockout),
             "triggered_at": at,
             "confirmed_at": now,
             "attempts": 1,
@@ -319,4 +335,12 @@ class DecisionRows:
             "stop_price": None,
             "settled_at": now,
         }
+        _keep(self._of_lockouts, (lockout.id, action), row)
         return self._put(row)
+
+
+def _keep[K](rows: dict[K, Row], key: K, row: Row) -> None:
+    """Keep a row, and of all the newest only."""
+    rows[key] = row
+    if len(rows) > KEPT_ENDED:
+        del rows[next(iter(rows))]

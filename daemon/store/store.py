@@ -21,6 +21,7 @@ from daemon.store.opening import Opened, open_database
 from daemon.store.requests import Job
 from daemon.store.rows import Change, DecisionRows, Row, order_of, position_of
 from daemon.store.state import SavedState
+from daemon.store.statements import STATEMENTS
 from daemon.store.writer import Mirror, Writer, delete_older
 from shared.schema import json_text, time_text
 
@@ -112,6 +113,15 @@ class Store:
     def keep(self, decisions: Sequence[Decision], now: int) -> None:
         """Queue decisions of an event, none of them a lockout's: written within 120 ms."""
         self._writer.submit(self._decisions.changes(decisions, now)[0])
+
+    def log_entry(self, decision: Decision) -> dict[str, Any] | None:
+        """The row of the enforcement log that a decision handed over led to, as it is now and as the socket shows it.
+
+        None for a decision that has none, or had one long ago. It need not be on disk yet.
+        """
+        row = self._decisions.entry(decision)
+        entries = STATEMENTS["enforcement_log"]
+        return None if row is None else entries.shown(entries.bind(row))
 
     def record_event(self, event: Event) -> None:
         """Note what an event says of positions, orders, trades, accounts and contracts; other kinds are ignored."""

@@ -81,7 +81,11 @@ async def test_lockout_when_ended_is_kept_with_its_cause(tmp_path: Path) -> None
     assert store.load(NOW + 51).ended == []
     log = await store.enforcement_log(101)
     assert [row["action"] for row in log] == ["lockout_cleared", "lockout_set", "lockout_set"]
-    assert (log[0]["lockout_id"], log[0]["reason"], log[0]["result"]) == (1, "Ended by expiry", "confirmed")
+    assert (log[0]["lockout_id"], log[0]["reason"], log[0]["result"]) == (
+        1,
+        "Daily realized loss: lockout ended (expiry).",
+        "confirmed",
+    )
     await store.close()
 
 
