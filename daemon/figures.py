@@ -23,6 +23,18 @@ def time_or_none(at: int | None) -> str | None:
     return to_iso(at) if at else None
 
 
+def is_read(account: AccountState, topic: str) -> bool:
+    """Whether the gateway has told this run what "positions", "orders" or "pnl" shows; other topics need no read.
+
+    Before that there is nothing to show: an account that has not been read is not flat.
+    """
+    if topic == "positions":
+        return account.positions_read_at > 0
+    if topic == "orders":
+        return account.orders_read_at > 0
+    return topic != "pnl" or min(account.positions_read_at, account.trades_read_at) > 0
+
+
 def position_row(engine: Engine, account: AccountState, position: Position) -> Row:
     """One open position."""
     market = engine.market

@@ -10,6 +10,13 @@ from dataclasses import dataclass, field
 
 from daemon.core import symbols
 from daemon.core.events import Contract, Quote
+from daemon.core.units import SECOND_US
+
+FRESH_US = 2 * SECOND_US
+"""A quote at most this much older than a position still tells what it is worth."""
+
+STALE_QUOTE_US = 10 * SECOND_US
+"""A held contract without a quote for so long has a stale price: no increase is valued by it."""
 
 
 @dataclass(slots=True)
@@ -98,8 +105,19 @@ class Market:
         price = book.bid if size > 0 else book.ask
         return price or book.last or None
 
+    def price_of(self, position: Position) -> int | None:
+        """Price at which a position could be closed now; None while the last quote is from long before its last entry.
+
+        Quotes are only sent for contracts that are held: what is known from an earlier time may be hours old.
+        """
+        book = self.books.get(position.contract_id)
+        if book is None or book.at + FRESH_US < position.opened_at or book.at + STALE_QUOTE_US < position.increased_at:
+            return None
+        price = book.bid if position.size > 0 else book.ask
+        return price or book.last or None
+
     def unrealized(self, position: Position) -> int | None:
-        """Unrealized P&L in micro-dollars, rounded down; None without a price or contract data."""
+        """Unrealized P&L in micro-dollars, rounded down; None without a price, an entry price or contract data."""
         parts = self.unrealized_exactly(position)
         return None if parts is None else parts[0] // parts[1]
 
@@ -108,8 +126,8 @@ class Market:
         between ticks. signed ticks x tickValue x size, by the gateway's contract data.
         """
         contract = self.contracts.get(position.contract_id)
-        price = self.exit_price(position.contract_id, position.size)
-        if contract is None or contract.tick_size <= 0 or price is None:
+        price = self.price_of(position)
+        if contract is None or contract.tick_size <= 0 or price is None or position.average_price <= 0:
             return None
         return (price - position.average_price) * contract.tick_value * position.size, contract.tick_size
 

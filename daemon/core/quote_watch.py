@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from daemon.core import failures
 from daemon.core.bands import NEVER_HIGH, NEVER_LOW, Band, Bands, prices_for
 from daemon.core.decisions import Decision, Warn
+from daemon.core.market import STALE_QUOTE_US
 from daemon.core.rule import EVERY_QUOTE, RuleState, View, Watch, next_level
 from daemon.core.shares import Shares, spread
 from daemon.core.state import AccountState, Position
-from daemon.core.units import SECOND_US
-
-STALE_QUOTE_US = 10 * SECOND_US
 
 
 class QuoteWatch:

@@ -141,7 +141,7 @@ class LosingPositionAddsRule(Rule):
     @staticmethod
     def _was_losing(known: _Followed, position: Position, view: View) -> bool:
         """By the price, or, without one, by what was paid for the increase."""
-        price = view.market.exit_price(position.contract_id, position.size)
+        price = view.market.price_of(position)
         if price is None:
             return (position.average_price - known.average) * known.direction < 0
         return (price - known.average) * known.direction < 0

@@ -31,7 +31,7 @@ def protects(order: OrderRecord, position: Position, market: Market) -> bool:
     if order.stop_price is None:
         return True
     # Without any price yet the entry is the best that is known of the market.
-    price = market.exit_price(position.contract_id, position.size) or position.average_price
+    price = market.price_of(position) or position.average_price
     return order.stop_price < price if position.size > 0 else order.stop_price > price
 
 
@@ -135,7 +135,7 @@ class NoStopLossGraceRule(Rule):
                 step = (passed // READ_EVERY_US + 1) * READ_EVERY_US
             moments.append(started + step)
         for contract_id, position in account.positions.items():
-            if view.market.exit_price(contract_id, position.size) is None and any(
+            if view.market.price_of(position) is None and any(
                 order.type in _STOPS for order in account.orders_of(contract_id)
             ):
                 moments.append((view.now // SECOND_US + 1) * SECOND_US)

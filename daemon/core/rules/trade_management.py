@@ -58,8 +58,8 @@ class TradeManagementRule(Rule):
             del self._followed[gone]
         for position in view.positions(account):
             contract = view.market.contracts.get(position.contract_id)
-            price = view.market.exit_price(position.contract_id, position.size)
-            if contract is None or price is None or contract.tick_size <= 0:
+            price = view.market.price_of(position)
+            if contract is None or price is None or contract.tick_size <= 0 or position.average_price <= 0:
                 continue
             if position.contract_id in account.latches:
                 continue  # it is being closed
@@ -156,7 +156,8 @@ class TradeManagementRule(Rule):
         followed = self._followed.get(position.contract_id)
         if contract is None or contract.tick_size <= 0 or position.contract_id in account.latches:
             return NO_WATCH
-        if followed is None or followed.opened_at != position.opened_at:
+        price = view.market.price_of(position)
+        if followed is None or followed.opened_at != position.opened_at or price is None:
             return EVERY_QUOTE  # its first price must be seen
         worth = contract.tick_value * position.size
         ticks = (followed.best - position.average_price) * (1 if position.size > 0 else -1) // contract.tick_size
@@ -170,7 +171,6 @@ class TradeManagementRule(Rule):
         if target is not None and self._looser(self._stops(account, position), position, target):
             # A stop is moved only while the market is on its right side.
             at = (target - position.average_price) * worth
-            price = view.market.exit_price(position.contract_id, position.size) or 0
             if (price - target) * position.size > 0:
                 watch.loss_at = -(-at // contract.tick_size)
             else:

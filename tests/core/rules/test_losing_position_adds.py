@@ -150,6 +150,7 @@ def test_fills_of_one_order_are_one_add(position_first: bool, pause: float) -> N
     for _ in range(4):
         fill(desk, 1, order=2, position_first=position_first)
         desk.wait(pause)
+        desk.quote(MNQ, 90, 90.25)
         assert desk.wanted() == {}
     assert desk.gauge("RULE-019").value == "1"
     fill(desk, 1, order=3, position_first=position_first)
@@ -291,6 +292,7 @@ def test_order_over_the_reset_stays_one_add() -> None:
     fill(desk, 1, order=1, price=100)
     fill(desk, 1, order=2)
     desk.wait(11)
+    desk.quote(MNQ, 90, 90.25)
     fill(desk, 1, order=2)
     assert desk.wanted() == {}
     fill(desk, 1, order=3)
