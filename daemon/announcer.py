@@ -216,6 +216,8 @@ class Announcer:
                     self._dirty["pnl", account.account_id] = None
         dirty, self._dirty = self._dirty, {}
         for topic, account_id in dirty:
+            if not figures.is_read(self._engine.account(account_id), topic):
+                continue
             try:
                 self._publish(topic, account_id, self._state_of(topic, account_id))
             except Exception as error:  # noqa: BLE001 - showing must never disturb protecting

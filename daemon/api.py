@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
-
-import psutil
 
 from daemon import figures
 from daemon.core.events import ClearRequested, LockRequested
 from daemon.core.units import SECOND_US, to_iso, to_micros
 from daemon.ipc_sessions import CallContext
+from daemon.process_usage import ProcessUsage
 from shared.models import LockoutKind
 from shared.protocol import ErrorCode, RpcError
 from shared.rpc_methods import (
@@ -133,9 +130,7 @@ class Api:
         self._host = host
         self._log = log
         self._audit = audit
-        self._process = psutil.Process(os.getpid())
-        self._process.cpu_percent()
-        self._usage: tuple[float, float, float] = (0.0, 0.0, 0.0)
+        self._usage = ProcessUsage()
 
     def handlers(self) -> dict[str, Handler]:
         """Every method that needs a handler."""
@@ -177,7 +172,7 @@ class Api:
         """As `get_status`."""
         host = self._host
         engine = host.engine
-        memory, cpu = self._measure()
+        memory, cpu = self._usage.measure()
         now = host.clock.now()
         return {
             "status": host.status(),
@@ -218,15 +213,15 @@ class Api:
 
     async def get_positions(self, params: AccountParams, context: CallContext) -> list[Row]:
         """Open positions."""
-        return figures.position_rows(self._host.engine, self._account(params.account_id))
+        return figures.position_rows(self._host.engine, self._read_account(params.account_id, "positions"))
 
     async def get_orders(self, params: AccountParams, context: CallContext) -> list[Row]:
         """Working orders."""
-        return figures.order_rows(self._host.engine, self._account(params.account_id))
+        return figures.order_rows(self._host.engine, self._read_account(params.account_id, "orders"))
 
     async def get_pnl(self, params: AccountParams, context: CallContext) -> Row:
         """P&L of the trading day."""
-        return figures.pnl(self._host.engine, self._account(params.account_id))
+        return figures.pnl(self._host.engine, self._read_account(params.account_id, "pnl"))
 
     async def get_lockouts(self, params: MaybeAccountParams, context: CallContext) -> list[Row]:
         """Active lockouts, of one account or of all."""
@@ -270,7 +265,7 @@ class Api:
         return [{**row, "symbol": symbol(row["contract_id"]) if row["contract_id"] else None} for row in rows]
 
     async def subscribe(self, params: TopicsParams, context: CallContext) -> Row:
-        """The snapshot that comes before the deltas: {topic: {account id: data}}."""
+        """The snapshot that comes before the deltas: {topic: {account id: data}}, as far as the gateway was read."""
         engine = self._host.engine
         makers: dict[str, Callable[[AccountState], object]] = {
             "accounts": lambda account: self.account_row(account.account_id),
@@ -285,7 +280,11 @@ class Api:
         for topic in params.topics:
             maker = makers.get(topic)
             if maker is not None:
-                snapshot[topic] = {str(account.account_id): maker(account) for account in engine.accounts.values()}
+                snapshot[topic] = {
+                    str(account.account_id): maker(account)
+                    for account in engine.accounts.values()
+                    if figures.is_read(account, topic)
+                }
             elif topic == "status":
                 snapshot[topic] = self.status_row()
             elif topic == "config":
@@ -387,11 +386,12 @@ class Api:
             raise RpcError(ErrorCode.UNKNOWN_ACCOUNT, f"There is no account {account_id} here.")
         return account
 
-    def _measure(self) -> tuple[float, float]:
-        """Resident memory in MB and CPU in percent of a core, measured at most once a second."""
-        at = time.monotonic()
-        if at - self._usage[0] >= 1.0:
-            with self._process.oneshot():
-                memory = self._process.memory_info().rss / 1_048_576
-                self._usage = (at, round(memory, 1), self._process.cpu_percent())
-        return self._usage[1], self._usage[2]
+    def _read_account(self, account_id: int, topic: str) -> AccountState:
+        account = self._account(account_id)
+        if not figures.is_read(account, topic):
+            raise RpcError(
+                ErrorCode.GATEWAY_UNREACHABLE,
+                f"Account {account_id} could not be read from the gateway yet, so what it holds is not known; try again"
+                " when get_status calls it connected.",
+            )
+        return account

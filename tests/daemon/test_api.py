@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from daemon.simulator import effects
 from shared.models import RULE_NAMES
 from shared.protocol import ErrorCode, RpcError
-from tests.scenarios.world import World, eventually, world
+from tests.scenarios.world import World, eventually, running, world
 
 RISK = {"rules": {"daily_realized_loss": {"limit": -500}, "symbol_blocks": {"blocked_symbols": ["RTY"]}}}
 
@@ -98,6 +100,31 @@ async def test_wrong_calls_are_refused_with_their_code_and_change_nothing(tmp_pa
                 await here.client.call(method, params)
             assert refused.value.code == code, method
         assert here.locks() == {} and 999 not in here.service.engine.accounts
+
+
+async def test_account_that_could_not_be_read_is_not_shown_as_flat(tmp_path: Path) -> None:
+    made = World(tmp_path, RISK)
+    async with running(made, prepare=lambda sim: sim.trader(101).buy("MNQ", 1)) as here:
+        await here.call("lock_account", account_id=101, minutes=60, reason="known after the restart")
+        await here.stop()
+        here.sim.faults.add(effects.Reset(), path="*")
+        here.timings = replace(here.timings, start=0.3)
+        await here.start(healthy=False)
+        assert len(await here.call("get_lockouts", account_id=101)) == 1
+        for method in ("get_positions", "get_orders", "get_pnl"):
+            with pytest.raises(RpcError) as refused:
+                await here.call(method, account_id=101)
+            assert refused.value.code == ErrorCode.GATEWAY_UNREACHABLE, method
+        heard: list[Any] = []
+        await here.client.subscribe(["accounts", "positions", "orders", "pnl", "lockouts"], heard.append)
+        snapshot = heard[0].data
+        assert [topic for topic in snapshot if "101" in snapshot[topic]] == ["accounts", "lockouts"]
+        here.sim.faults.clear()
+        await eventually(lambda: here.service.status() == "healthy", "read at last", 15)
+        assert await here.call("get_orders", account_id=101) == []
+        assert (await here.call("get_pnl", account_id=101))["unrealized"] is not None
+        told = {"positions", "orders", "pnl"}
+        await eventually(lambda: told <= {message.topic for message in heard[1:]}, "told as soon as it is known")
 
 
 async def test_lock_until_a_time_lasts_until_then(tmp_path: Path) -> None:
