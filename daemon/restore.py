@@ -26,7 +26,7 @@ from daemon.config_files import FILES
 from daemon.config_writing import write_atomically
 from daemon.store import Store, StoreError
 from daemon.store.database import connect, damage, make_private, migrate, stored_revision
-from daemon.store.recovery import UNKNOWN_KEY
+from daemon.store.recovery import MARK_NAME, UNKNOWN_KEY
 from daemon.store.statements import STATEMENTS
 from shared.paths import Home
 from shared.schema import SCHEMA_REVISION
@@ -81,7 +81,7 @@ async def open_restored(home: Home, on_alert: Callable[[str], None]) -> Store:
     """Open the database, with what a staged backup brings back. Raises StoreError; `on_alert` is called in a thread."""
 
     def opened() -> Store:
-        return Store.open(home.database, on_alert=on_alert, public=home.public)
+        return Store.open(home.database, on_alert=on_alert, public=home.public, mark=home.run / MARK_NAME)
 
     store = await asyncio.to_thread(opened)
     if staged(home):

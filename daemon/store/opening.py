@@ -47,7 +47,7 @@ class Opened:
     doubtful: bool = False
 
 
-def open_database(path: Path, public: Path | None, on_alert: Callable[[str], None]) -> Opened:
+def open_database(path: Path, public: Path | None, on_alert: Callable[[str], None], mark: Path | None = None) -> Opened:
     """Check, migrate (after a backup), and where it is damaged or missing rebuild the database.
 
     On a disk that is full or fails, a daemon that had a database before must protect all the same: it starts from
@@ -57,12 +57,14 @@ def open_database(path: Path, public: Path | None, on_alert: Callable[[str], Non
         StoreError, sqlite3.Error, OSError: it cannot be used.
     """
     try:
-        return _open(path, public, on_alert)
+        opened = _open(path, public, on_alert, mark)
+        recovery.leave_mark(mark)
+        return opened
     except (sqlite3.Error, OSError) as error:
         broken_disk = (
             primary_code(error) in _DISK_CODES if isinstance(error, sqlite3.Error) else error.errno in _DISK_ERRORS
         )
-        if not broken_disk or not (path.exists() or recovery.has_traces(path, public)):
+        if not broken_disk or not (path.exists() or recovery.has_traces(path, public, mark)):
             raise
         opened = _from_memory(path, public)
         doubt = " It is not certain which accounts were locked." if opened.doubtful else ""
@@ -70,14 +72,14 @@ def open_database(path: Path, public: Path | None, on_alert: Callable[[str], Non
         return opened
 
 
-def _open(path: Path, public: Path | None, on_alert: Callable[[str], None]) -> Opened:
+def _open(path: Path, public: Path | None, on_alert: Callable[[str], None], mark: Path | None) -> Opened:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise StoreError(f"The database {path} is a folder: move that folder away.")
     salvaged: recovery.Salvage | None = None
     reason = _fault(path)
     if reason is not None:
-        if path.exists() or recovery.has_traces(path, public):
+        if path.exists() or recovery.has_traces(path, public, mark):
             salvaged = recovery.salvage(path, public)
             on_alert(_told(path, reason, salvaged))
         recovery.build(path, salvaged.lockouts if salvaged else [], unknown=salvaged is not None and salvaged.unknown)

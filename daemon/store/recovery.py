@@ -26,6 +26,14 @@ from shared.schema import json_text
 UNKNOWN_KEY: Final = "lockouts_unknown"
 """Key in `daemon_state`: set while it is not certain which accounts were locked before the database was lost."""
 
+MARK_NAME: Final = "database-made"
+"""File in run/, away from data/ and public/: both may be deleted at once, and with them every other trace."""
+
+_MARK_TEXT: Final = """Risk Manager has made its database here: data/state.db.
+As long as this file is here, a missing database counts as lost: every account is then locked until the next reset.
+To begin anew without that, delete this file too.
+"""
+
 _ASIDE: Final = "damaged"
 _LOCKOUTS: Final = STATEMENTS["lockouts"]
 
@@ -131,11 +139,20 @@ def moved_aside(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f"{path.stem}-{_ASIDE}-*.db"), key=lambda found: found.name, reverse=True)
 
 
-def has_traces(path: Path, public: Path | None) -> bool:
+def leave_mark(mark: Path | None) -> None:
+    """Note that there is a database now. What cannot be noted is no harm: it is one trace of several."""
+    if mark is not None and not mark.exists():
+        with contextlib.suppress(OSError):
+            make_private(mark)
+            mark.write_text(_MARK_TEXT, encoding="utf-8")
+
+
+def has_traces(path: Path, public: Path | None, mark: Path | None = None) -> bool:
     """Whether a database that is missing now had been there before."""
     journal = path.parent / "journal"
     return bool(
-        replicas(public)
+        (mark is not None and mark.exists())
+        or replicas(public)
         or backups(path.parent / "backups")
         or moved_aside(path)
         or (journal.is_dir() and any(journal.iterdir()))

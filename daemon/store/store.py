@@ -61,19 +61,22 @@ class Store:
         return self._writer.thread
 
     @classmethod
-    def open(cls, path: Path, *, on_alert: Callable[[str], None], public: Path | None = None) -> Store:
+    def open(
+        cls, path: Path, *, on_alert: Callable[[str], None], public: Path | None = None, mark: Path | None = None
+    ) -> Store:
         """Open, check, migrate (after a backup), and where it is damaged or missing rebuild the database. Blocks.
 
         Args:
             path: data/state.db; its folder is made if missing, backups go to `backups` beside it.
             on_alert: told of trouble and of its end in one plain sentence each; called in any thread.
             public: the folder of the replica, a source for lockouts that the database lost.
+            mark: a file made beside, which tells later that there had been a database even when all of it is gone.
 
         Raises:
             StoreError: it cannot be used; the message is one sentence with the mend.
         """
         try:
-            return cls(path, open_database(path, public, on_alert), on_alert)
+            return cls(path, open_database(path, public, on_alert, mark), on_alert)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(explain(error, path)) from error
 

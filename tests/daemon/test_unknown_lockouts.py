@@ -111,9 +111,8 @@ async def test_login_that_comes_back_hours_after_the_loss_is_locked_too_and_keep
         await here.stop()
         # The second login is not let in for now.
         write_accounts(here.home, here.sim, [logins[0], replace(logins[1], api_key="wrong")])
-        for path in here.home.data.glob("state.db*"):
-            path.unlink()
-        shutil.rmtree(here.home.public)
+        for folder in (here.home.data, here.home.public):
+            shutil.rmtree(folder)
         await here.start(healthy=False)
         await here.locked("MANUAL")
         assert here.locks(202) == {}

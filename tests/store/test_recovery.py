@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -141,6 +142,21 @@ async def test_database_when_deleted_with_only_a_journal_as_trace_is_unknown(tmp
     (path.parent / "journal" / "2026-11-20.jsonl.gz").write_bytes(b"x")
     store, _ = await reopened(tmp_path)
     assert store.load(0).lockouts_unknown is True
+    await store.close()
+
+
+async def test_lockouts_when_every_file_of_the_database_is_gone_are_unknown_as_the_mark_tells(tmp_path: Path) -> None:
+    mark = tmp_path / "run" / "database-made"
+    mark.parent.mkdir()
+    path, alerts = tmp_path / "data" / "state.db", Alerts()
+    store = Store.open(path, on_alert=alerts, public=tmp_path / "public", mark=mark)
+    assert (store.load(0).lockouts_unknown, alerts) == (False, []), "a new home"
+    assert private(mark) and "delete this file" in mark.read_text(encoding="utf-8")
+    await store.close()
+    shutil.rmtree(path.parent)
+    store = Store.open(path, on_alert=alerts, public=tmp_path / "public", mark=mark)
+    assert store.load(0).lockouts_unknown is True
+    assert "not certain" in alerts[0]
     await store.close()
 
 
