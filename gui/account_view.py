@@ -34,7 +34,6 @@ CURVE_KEPT = 4_000
 TRADES_SENT = 200
 """A list of trades of this length may be only the newest of the day."""
 CURVE_STEP = timedelta(seconds=1)
-WARN_SHARE = 0.75
 
 
 class Link(StrEnum):

@@ -17,7 +17,6 @@ from gui.account_view import (
     CURVE_KEPT,
     ENFORCEMENT_KEPT,
     URGENT_TOPICS,
-    WARN_SHARE,
     AccountView,
     Change,
     Link,
@@ -40,6 +39,7 @@ from gui.records import (
     Position,
     Row,
     Rule,
+    Strain,
     Trade,
     Warn,
     moment,
@@ -51,7 +51,6 @@ __all__ = [
     "CURVE_KEPT",
     "ENFORCEMENT_KEPT",
     "URGENT_TOPICS",
-    "WARN_SHARE",
     "AccountView",
     "AppState",
     "Change",
@@ -137,7 +136,7 @@ class AppState:
         account = view.account
         if not account.connected or account.can_trade is False or view.symbol_lockouts or self.being_checked(view):
             return Protection.WARNING
-        if any(rule.enabled and rule.share is not None and rule.share >= WARN_SHARE for rule in view.rules or ()):
+        if any(rule.strain in (Strain.NEAR, Strain.REACHED) for rule in view.rules or ()):
             return Protection.WARNING
         if any(position.stale for position in view.positions or ()):
             return Protection.WARNING

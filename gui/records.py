@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from gui.log_records import Enforcement, Kind, Lockout, Pending, Warn
@@ -31,6 +32,7 @@ __all__ = [
     "Position",
     "Row",
     "Rule",
+    "Strain",
     "Trade",
     "Warn",
     "flag",
@@ -277,6 +279,21 @@ class Trade:
         )
 
 
+class Strain(StrEnum):
+    """How near a rule is to being broken."""
+
+    CALM = "calm"
+    NEAR = "near"
+    FULL = "full"
+    """All that is allowed is used, which is allowed: two contracts held of two."""
+    REACHED = "reached"
+
+
+WARN_SHARE = 0.75
+FULL_IS_ALLOWED = frozenset({"max_contracts", "max_contracts_per_instrument"})
+"""Rules that are broken above their limit, not at it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One row of `get_rules`. `share` is the part of the limit used (0 to 1, can pass 1); None: not measured."""
@@ -294,6 +311,17 @@ class Rule:
     next_reset: datetime | None = None
     failed: bool = False
     params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def strain(self) -> Strain:
+        """What the share used means for this rule; CALM for one that is off or not measured."""
+        if not self.enabled or self.share is None:
+            return Strain.CALM
+        if self.key in FULL_IS_ALLOWED:
+            return Strain.CALM if self.share < 1 else Strain.FULL if self.share == 1 else Strain.REACHED
+        if self.share >= 1:
+            return Strain.REACHED
+        return Strain.NEAR if self.share >= WARN_SHARE else Strain.CALM
 
     @staticmethod
     def read(row: Row) -> Rule | None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject
 
 from gui import wording
-from gui.app_state import WARN_SHARE, AccountView, AppState, Protection
+from gui.app_state import AccountView, AppState, Protection
 from gui.models.positions import arrowed, money_tone
 from gui.models.table import Column, TableModel
-from gui.records import Kind
+from gui.records import Kind, Strain
 
 STATE_ICONS = {
     Protection.PROTECTED: "shield-check",
@@ -75,10 +75,10 @@ def _concern(state: AppState, view: AccountView) -> tuple[str, str]:
         return "No trading", "the broker does not allow it"
     if any(position.stale for position in view.positions or ()):
         return "No fresh quotes", "unrealized figures are old"
-    close = [rule for rule in view.rules or () if rule.enabled and rule.share is not None and rule.share >= WARN_SHARE]
+    close = [rule for rule in view.rules or () if rule.strain in (Strain.NEAR, Strain.REACHED)]
     if close:
         nearest = max(close, key=lambda rule: rule.share or 0)
-        words = "At a limit" if (nearest.share or 0) >= 1 else "Near a limit"
+        words = "At a limit" if nearest.strain is Strain.REACHED else "Near a limit"
         return words, f"{nearest.share:.0%} of {nearest.title.lower()}"
     symbols = sorted({lock.symbol or "a symbol" for lock in view.symbol_lockouts})
     if symbols:
@@ -145,7 +145,7 @@ def accounts_model(state: AppState, parent: QObject | None = None) -> TableModel
             optional=True,
         ),
         Column(
-            "Trades",
+            "Fills",
             lambda v: wording.UNKNOWN if v.pnl.trade_count is None else str(v.pnl.trade_count),
             sort=lambda v: v.pnl.trade_count,
             right=True,

@@ -20,11 +20,9 @@ TONE_ROLE = ROW_ROLE + 2
 """Name of a `Tone` for the text, or None."""
 FLASH_ROLE = ROW_ROLE + 3
 """Whether the cell changed in the last `FLASH_SECONDS`."""
-SHARE_ROLE = ROW_ROLE + 4
-"""Part of a limit (float or None) of a cell that is a bar."""
-ICON_ROLE = ROW_ROLE + 5
+ICON_ROLE = ROW_ROLE + 4
 """Name of an icon before the text, or None."""
-SUB_ROLE = ROW_ROLE + 6
+SUB_ROLE = ROW_ROLE + 5
 """A second, quieter text below the first; wrapped, never cut. "" for none."""
 
 FLASH_SECONDS = 0.5
@@ -46,7 +44,6 @@ class Column[T]:
     sort: Callable[[T], Any] | None = None
     tone: Callable[[T], str | None] | None = None
     plain: Callable[[T], str] | None = None
-    share: Callable[[T], float | None] | None = None
     icon: Callable[[T], str | None] | None = None
     sub: Callable[[T], str] | None = None
     tip: Callable[[T], str] | None = None
@@ -74,6 +71,10 @@ class TableModel[T](QAbstractTableModel):
         self._looks: dict[Hashable, tuple[object, ...]] = {}
         self._flashes: dict[tuple[Hashable, int], float] = {}
         self._monotonic = monotonic
+
+    def gapped(self, number: int) -> bool:
+        """Whether a column begins at the left right beside one that ends at the right: more room between them."""
+        return number > 0 and self.columns[number - 1].right and not self.columns[number].right
 
     @property
     def rows(self) -> Sequence[T]:
@@ -113,12 +114,9 @@ class TableModel[T](QAbstractTableModel):
         return tuple(column.text(row) for column in self.columns)
 
     def _row_looks(self, row: T) -> tuple[object, ...]:
-        """What can change without the text: colour, bar, icon, second line."""
+        """What can change without the text: colour, icon, second line."""
         return tuple(
-            part(row)
-            for column in self.columns
-            for part in (column.tone, column.share, column.icon, column.sub)
-            if part is not None
+            part(row) for column in self.columns for part in (column.tone, column.icon, column.sub) if part is not None
         )
 
     def _announce(self, number: int, key: Hashable, old: tuple[str, ...], new: tuple[str, ...]) -> None:
@@ -195,8 +193,6 @@ class TableModel[T](QAbstractTableModel):
                 return column.tone(row) if column.tone else None
             case _ if role == FLASH_ROLE:
                 return self._flashes.get((self._key(row), index.column()), 0.0) > self._monotonic()
-            case _ if role == SHARE_ROLE:
-                return column.share(row) if column.share else None
             case _ if role == ICON_ROLE:
                 return column.icon(row) if column.icon else None
             case _ if role == SUB_ROLE:

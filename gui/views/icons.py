@@ -50,14 +50,14 @@ def paint(painter: QPainter, name: str, color: str, rect: QRectF) -> None:
 class _SvgEngine(QIconEngine):
     """Draws the SVG anew at every size and scale, so that nothing is blurred at 150 %."""
 
-    def __init__(self, normal: QSvgRenderer, active: QSvgRenderer | None = None) -> None:
+    def __init__(self, normal: QSvgRenderer, active: QSvgRenderer, disabled: QSvgRenderer) -> None:
         super().__init__()
-        self._normal, self._active = normal, active or normal
+        self._normal, self._active, self._disabled = normal, active, disabled
 
     def paint(self, painter: QPainter, rect: object, mode: QIcon.Mode, state: QIcon.State) -> None:
         chosen = self._active if state == QIcon.State.On else self._normal
         if mode == QIcon.Mode.Disabled:
-            painter.setOpacity(0.45)
+            chosen = self._disabled
         area = QRectF(rect)  # type: ignore[call-overload]
         # Buttons ask for a wider icon than high: what is left over is the distance to their text.
         side = min(area.width(), area.height())
@@ -72,14 +72,14 @@ class _SvgEngine(QIconEngine):
         return image
 
     def clone(self) -> QIconEngine:
-        return _SvgEngine(self._normal, self._active)
+        return _SvgEngine(self._normal, self._active, self._disabled)
 
 
-def icon(name: str, color: str, checked_color: str | None = None) -> QIcon:
-    """A Lucide icon as QIcon; `checked_color` is used while a button is checked."""
+def icon(name: str, color: str, checked_color: str | None = None, disabled_color: str | None = None) -> QIcon:
+    """A Lucide icon as QIcon, with the colours of a button that is checked or disabled where they are others."""
     relative = f"resources/icons/lucide/{name}.svg"
-    active = _renderer(relative, checked_color, "1.75") if checked_color else None
-    return QIcon(_SvgEngine(_renderer(relative, color, "1.75"), active))
+    colors = (color, checked_color or color, disabled_color or color)
+    return QIcon(_SvgEngine(*(_renderer(relative, chosen, "1.75") for chosen in colors)))
 
 
 TRAY_SIZES = (16, 20, 24, 32, 40, 48, 64)

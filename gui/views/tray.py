@@ -83,6 +83,11 @@ def _words(notice: Notice, state: AppState) -> str:
     return wording.sentence_case(subject.message)
 
 
+def _plain(words: str) -> str:
+    """An ampersand in an account's name is no shortcut."""
+    return words.replace("&", "&&")
+
+
 class Tray(QObject):
     """Needs a window system with a tray for its icon; without one (`available` False) toasts are not shown."""
 
@@ -196,7 +201,7 @@ class Tray(QObject):
         lock = menu.addMenu("Lock me")
         lock.setEnabled(bool(views) and self._state.link is Link.ONLINE)
         for view in views:
-            target = lock if len(views) == 1 else lock.addMenu(view.account.name)
+            target = lock if len(views) == 1 else lock.addMenu(_plain(view.account.name))
             for choice in LockChoice:
                 action = QAction(f"{choice.value}…", target)
                 action.triggered.connect(lambda _=False, a=view.account_id, c=choice: self.lock_asked.emit(a, c.value))
@@ -207,8 +212,7 @@ class Tray(QObject):
         menu.addAction("Quit", self.quit_asked.emit)
 
     def _note(self, words: str) -> None:
-        # An ampersand in an account's name is no shortcut.
-        self.menu.addAction(words.replace("&", "&&")).setEnabled(False)
+        self.menu.addAction(_plain(words)).setEnabled(False)
 
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
         if reason in (QSystemTrayIcon.ActivationReason.Trigger, QSystemTrayIcon.ActivationReason.DoubleClick):

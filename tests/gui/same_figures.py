@@ -223,13 +223,13 @@ def unlike_on_screen(found: Found, here: World, desk: Desk) -> None:
         _figure(found, f"{who} total", page.total.figure.words, books.realized + books.unrealized)
         _figure(found, f"{who} balance", page.balance.figure.words, books.balance)
         fills = len(books.fills)
-        words = "no trades" if not fills else f"{fills} trade{'' if fills == 1 else 's'}"
+        words = "no fills" if not fills else f"{fills} fill{'' if fills == 1 else 's'}"
         found.same(f"{who} trades", page.realized.note.text(), words)
         held = len(books.held)
         words = "no positions" if not held else f"{held} position{'' if held == 1 else 's'}"
         found.same(f"{who} positions", page.unrealized.note.text(), words)
         _positions(found, who, desk, page.positions_model, books)
-        found.same(f"{who} line of the trades", page.desk_line("Trades"), str(fills))
+        found.same(f"{who} line of the fills", page.desk_line("Fills"), str(fills))
         if view.desk:
             found.same(f"{who} first trade", page.desk_line("First trade"), clock(desk, books.first_fill))
             found.same(f"{who} last trade", page.desk_line("Last trade"), clock(desk, books.last_fill))

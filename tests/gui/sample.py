@@ -319,7 +319,7 @@ def snapshot() -> dict[str, Any]:
             STEP: account(STEP, "100KTC-V2-2117", balance="103218.40"),
             FUNDED: account(FUNDED, "EXPRESS-50K-0009", balance="51120.00"),
         },
-        "pnl": {APEX: pnl("-318.26", "26.00", 9), STEP: pnl("412.18", "0.00", 4), FUNDED: pnl("0.00", "0.00", 0)},
+        "pnl": {APEX: pnl("-318.26", "26.00", 18), STEP: pnl("412.18", "0.00", 8), FUNDED: pnl("0.00", "0.00", 0)},
         "positions": {APEX: positions(), STEP: [], FUNDED: []},
         "orders": {APEX: orders(), STEP: [], FUNDED: []},
         "lockouts": {APEX: [], STEP: [], FUNDED: []},

@@ -12,7 +12,7 @@ from PySide6.QtGui import QFontMetricsF, QImage
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QWidget
 
 from gui.app_state import AppState, Link
-from gui.models.table import ICON_ROLE, SHARE_ROLE, SUB_ROLE
+from gui.models.table import ICON_ROLE, SUB_ROLE
 from gui.records import Lockout
 from gui.settings import Settings
 from gui.views.page import Context
@@ -21,7 +21,7 @@ from gui.views.tokens import SIZE_BODY
 from gui.views.trader.lock_dialog import LockChoice
 from gui.views.trader.window import TraderWindow
 from gui.views.widgets.figure import Figure, Pill
-from gui.views.widgets.table import PADDING, CellDelegate, DataTable
+from gui.views.widgets.table import COLUMN_GAP, PADDING, CellDelegate, DataTable
 from tests.gui import sample
 
 
@@ -237,8 +237,9 @@ def _cells_that_do_not_fit(table: DataTable[Any]) -> list[str]:
                 continue
             index = table.proxy.index(row, column)
             room = table.columnWidth(column) - 2 * PADDING - (24 if index.data(ICON_ROLE) else 0)
+            room -= COLUMN_GAP if table.source.gapped(column) else 0
             words, below = str(index.data() or ""), str(index.data(SUB_ROLE) or "")
-            if index.data(SHARE_ROLE) is None and metrics.horizontalAdvance(words) > room + 1:
+            if metrics.horizontalAdvance(words) > room + 1:
                 cut.append(words)
             if below and CellDelegate.height_for(below, room) > table.rowHeight(row):
                 cut.append(below)

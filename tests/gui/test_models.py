@@ -153,6 +153,8 @@ def test_lockouts_when_active_show_what_is_left(state: AppState) -> None:
 def test_accounts_when_shown_side_by_side_have_their_states(state: AppState) -> None:
     sample.lock(state)
     model = accounts_model(state)
+    reached = sample.rule("RULE-004", "daily_unrealized_loss", "Unrealized loss", share=1.0)
+    state.apply_event("rules", STEP, [reached])
     model.set_rows(list(state.accounts.values()))
     assert [_cells(model, row)[1] for row in range(3)] == ["Locked", "At a limit", "Protected"]
     assert account_state(state, state.accounts[APEX]).line == "Locked, 02:27:55 left"
@@ -164,7 +166,11 @@ def test_accounts_when_shown_side_by_side_have_their_states(state: AppState) -> 
         ("accounts", sample.account(STEP, "S", connected=False), "Not connected"),
         ("accounts", sample.account(STEP, "S", monitored=False), "Being checked"),
         ("accounts", sample.account(STEP, "S", can_trade=False), "No trading"),
-        ("lockouts", [sample.lockout(9, kind="symbol", symbol="RTY", account_id=STEP)], "At a limit"),
+        ("lockouts", [sample.lockout(9, kind="symbol", symbol="RTY", account_id=STEP)], "Symbol blocked"),
+        ("rules", [sample.rule("RULE-003", "daily_realized_loss", "Loss", share=0.8)], "Near a limit"),
+        ("rules", [sample.rule("RULE-002", "max_contracts_per_instrument", "Max", share=1.5)], "At a limit"),
+        # All that is allowed is allowed.
+        ("rules", [sample.rule("RULE-002", "max_contracts_per_instrument", "Max", share=1.0)], "Protected"),
         ("positions", [sample.positions()[0] | {"quote_age_ms": None}], "No fresh quotes"),
         ("lockouts", [sample.lockout(9, kind="cooldown", account_id=STEP)], "Cooling down"),
     ],

@@ -6,7 +6,20 @@ from decimal import Decimal
 import pytest
 
 from gui import records
-from gui.records import Enforcement, Health, Kind, Lockout, Order, Pending, Pnl, Position, Rule, Trade, Warn
+from gui.records import (
+    Enforcement,
+    Health,
+    Kind,
+    Lockout,
+    Order,
+    Pending,
+    Pnl,
+    Position,
+    Rule,
+    Strain,
+    Trade,
+    Warn,
+)
 from shared.models import OrderStatus, OrderType, PositionType, Side
 
 
@@ -161,3 +174,24 @@ def test_pending_when_asked_concerns_its_rule_and_account(path: str, account: in
     change = Pending.read({"path": path, "old": -500, "new": -750, "effective_at": None})
     assert change is not None
     assert change.concerns("daily_realized_loss", account) is expected
+
+
+@pytest.mark.parametrize(
+    ("key", "share", "strain"),
+    [
+        ("max_contracts", 0.99, Strain.CALM),
+        ("max_contracts", 1, Strain.FULL),
+        ("max_contracts_per_instrument", 1.5, Strain.REACHED),
+        ("daily_realized_loss", 0.74, Strain.CALM),
+        ("daily_realized_loss", 0.75, Strain.NEAR),
+        ("daily_realized_loss", 1, Strain.REACHED),
+        ("daily_realized_loss", None, Strain.CALM),
+    ],
+)
+def test_strain_when_a_rule_is_used_up_knows_whether_that_is_allowed(
+    key: str, share: float | None, strain: Strain
+) -> None:
+    rule = Rule.read({"rule_id": "RULE-00X", "key": key, "enabled": True, "share": share})
+    assert rule is not None and rule.strain is strain
+    off = Rule.read({"rule_id": "RULE-00X", "key": key, "enabled": False, "share": share})
+    assert off is not None and off.strain is Strain.CALM

@@ -10,14 +10,14 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLineEdit, QTableView, QWidget
 
 from gui.app_state import AppState, Link
-from gui.records import DeskTime
+from gui.records import DeskTime, Rule
 from gui.settings import Settings
 from gui.views.page import Context
 from gui.views.theme import ThemeChoice, theme
 from gui.views.tokens import Tone
 from gui.views.trader.curve import level_range, level_step, limit_lines, steps, tick_step
 from gui.views.trader.log import LogPage, Period
-from gui.views.trader.overview import OverviewPage, desk_total
+from gui.views.trader.overview import OverviewPage, desk_total, value_of_limit
 from gui.views.trader.pnl import PnlPage, guarded
 from gui.views.trader.positions import PositionsPage
 from gui.views.trader.rules import RulesPage
@@ -190,7 +190,7 @@ def test_rules_when_shown_explain_themselves_and_what_is_pending(window: TraderW
     assert loss.share.text() == "64%"
     assert loss.pending.text() == "From Fri 20 Nov, 17:00 New York: limit \u2212500 becomes \u2212750."
     assert loss.bar.accessibleName() == "Daily realized loss: 64% of the limit used"
-    assert rows["Max contracts per instrument"].pill.words == "At limit"
+    assert rows["Max contracts per instrument"].pill.words == "Full"
     assert rows["Trade management"].pill.words == "Off"
     assert "RULE-003" in loss.reset.text()
     assert not _page(window, RulesPage).pending.isHidden()
@@ -456,3 +456,29 @@ def test_theme_when_following_the_system_changes_with_it(look: QApplication, mon
     look.styleHints().colorSchemeChanged.emit(Qt.ColorScheme.Dark)
     assert theme().tokens.name == "light"
     theme().choose(ThemeChoice.DARK)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "limit", "words"),
+    [
+        ("daily_realized_loss", "-318.26", "-500.00", f"{MINUS}318.26 of {MINUS}500.00"),
+        ("trade_frequency_limit", "5", "10 entries", "5 of 10 entries"),
+        ("session_block_outside", "open", "until 16:00 New York", "open, until 16:00 New York"),
+        ("no_stop_loss_grace", "12 s without a stop", "60 s", "12 s without a stop"),
+        ("auth_loss_guard", "allowed", "allowed", "Allowed"),
+        ("symbol_blocks", "none held", "BTC, RTY", "None held"),
+    ],
+)
+def test_value_when_beside_its_limit_reads_as_a_sentence(key: str, value: str, limit: str, words: str) -> None:
+    row = sample.rule("RULE-00X", key, "A rule", value=value, limit=limit)
+    rule = Rule.read(row)
+    assert rule is not None and value_of_limit(rule) == words
+
+
+def test_lock_banner_when_all_accounts_are_shown_names_the_account(window: TraderWindow) -> None:
+    sample.lock(window.state)
+    window.refresher.flush()
+    window.go_to("overview")
+    assert window.lock_banner.headline.text().startswith("Locked until")
+    window.go_to("accounts")
+    assert window.lock_banner.headline.text().startswith("50KTC-V2-1042: Locked until")

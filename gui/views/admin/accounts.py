@@ -130,7 +130,12 @@ class AccountsPage(AdminPage):
                     icon=lambda row: "circle-check" if row["enabled"] else "minus",
                 ),
                 Column("Accounts", self._accounts, sub=self._found, stretch=True),
-                Column("API key", self._key, tone=lambda row: None if row["key_set"] else Tone.WARNING),
+                Column(
+                    "API key",
+                    self._key,
+                    tone=lambda row: None if row["key_set"] and row["key_place"] != "file" else Tone.WARNING,
+                    tip=lambda row: "Set key… moves it to the key store." if row["key_place"] == "file" else "",
+                ),
             ],
             lambda row: row["username"],
         )
@@ -244,7 +249,7 @@ class AccountsPage(AdminPage):
     @staticmethod
     def _key(row: Row) -> str:
         if row["key_place"] == "file":
-            return "In the file: move it"
+            return "In the file, unsafe"
         return {True: "Set", False: "Not set", None: "Key store does not answer"}[row["key_set"]]
 
     def _chosen(self) -> Row | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gui import wording
@@ -75,6 +75,26 @@ def _compact(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def _in_words(value: Any) -> str:
+    """Parameters as people read them: "rules.max_contracts.limit 3", "lockout, error", "yes"."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_in_words, value))
+    if isinstance(value, dict):
+        return ", ".join(_leaves(value, ""))
+    return "nothing" if value is None else str(value)
+
+
+def _leaves(tree: Mapping[str, Any], above: str) -> Iterator[str]:
+    for key, value in tree.items():
+        name = f"{above}{key}"
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{name}.")
+        else:
+            yield f"{name} {_in_words(value)}"
+
+
 class AuditPage(AdminPage):
     """Shows the log page by page; each page is checked here, all of it by the daemon."""
 
@@ -96,7 +116,7 @@ class AuditPage(AdminPage):
                 Column("Who", lambda row: str(row["actor"])),
                 Column(
                     "What",
-                    lambda row: str(row["action"]).replace("_", " "),
+                    lambda row: wording.sentence_case(str(row["action"]).replace("_", " ")).removesuffix("."),
                     sub=self._details,
                     stretch=True,
                 ),
@@ -148,8 +168,7 @@ class AuditPage(AdminPage):
         for name, value in params.items():
             if value in (None, False, "", [], {}):
                 continue
-            words = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
-            words = " ".join(words.split())
+            words = " ".join(_in_words(value).split())
             parts.append(f"{name.replace('_', ' ')}: {words[:160]}{'…' if len(words) > 160 else ''}")
         if str(row["result"]) not in ("done", "ok"):
             parts.append(wording.sentence_case(str(row["result"])))

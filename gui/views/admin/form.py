@@ -9,7 +9,6 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTime, Signal
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
     QCheckBox,
     QComboBox,
     QCompleter,
@@ -24,7 +23,7 @@ from PySide6.QtWidgets import (
 from gui.admin_words import number_words, unit_sign, value_words
 from gui.models.admin_fields import Field, FieldKind, fields_of, plain, starting_value
 from gui.views.tokens import GRID, Tone
-from gui.views.widgets.basic import Button, hbox, label, restyle, set_text, vbox
+from gui.views.widgets.basic import Button, hbox, label, padded, restyle, set_text, vbox
 from shared.config_fields import time_zones
 
 DAY_NAMES = {"mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun"}
@@ -39,12 +38,6 @@ class _NoWheel(QObject):
             event.ignore()
             return True
         return False
-
-
-def padded(widget: QWidget) -> None:
-    """Room before the text of a spin box: the style sheet's padding does not reach it."""
-    if isinstance(widget, QAbstractSpinBox):
-        widget.lineEdit().setTextMargins(8, 0, 0, 0)
 
 
 class Control(QWidget):
@@ -102,13 +95,20 @@ class WholeControl(Control):
         self.box.setGroupSeparatorShown(True)
         self.box.setMinimumWidth(CONTROL_WIDTH)
         self.box.setAccessibleName(f"{field.label}{f', in {field.unit}' if field.unit else ''}")
-        self.box.setSuffix(f" {unit_sign(field.unit)}" if field.unit else "")
+        self._unit = unit_sign(field.unit)
         self.box.valueChanged.connect(self._changed)
         self._calm(self.box)
         self._quiet = False
+        self._show_unit()
         self.setLayout(hbox(self.box, None))
 
+    def _show_unit(self) -> None:
+        one = self.box.value() == 1 and self._unit.endswith("s") and len(self._unit) > 1
+        unit = self._unit.removesuffix("s") if one else self._unit
+        self.box.setSuffix(f" {unit}" if unit else "")
+
     def _changed(self) -> None:
+        self._show_unit()
         if not self._quiet:
             self.edited.emit()
 
@@ -198,19 +198,14 @@ class TimeControl(Control):
         self._quiet = False
 
 
-class ZoneControl(Control):
-    """A time zone, found by typing a part of its name."""
+class TextControl(Control):
+    """A word."""
 
     def __init__(self, field: Field) -> None:
         super().__init__()
         self.box = QLineEdit()
         self.box.setMinimumWidth(CONTROL_WIDTH + 60)
-        self.box.setAccessibleName(f"{field.label}, such as America/New_York")
-        completer = QCompleter(sorted(time_zones()), self.box)
-        completer.setFilterMode(Qt.MatchFlag.MatchContains)
-        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        self.box.setCompleter(completer)
-        completer.activated.connect(lambda _: self.edited.emit())
+        self.box.setAccessibleName(field.label)
         self.box.textEdited.connect(lambda _: self.edited.emit())
         self.setLayout(hbox(self.box, None))
 
@@ -220,6 +215,19 @@ class ZoneControl(Control):
     def set_value(self, value: Any) -> None:
         if self.box.text().strip() != str(value or ""):
             self.box.setText(str(value or ""))
+
+
+class ZoneControl(TextControl):
+    """A time zone, found by typing a part of its name."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__(field)
+        self.box.setAccessibleName(f"{field.label}, such as America/New_York")
+        completer = QCompleter(sorted(time_zones()), self.box)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.box.setCompleter(completer)
+        completer.activated.connect(lambda _: self.edited.emit())
 
 
 class DaysControl(Control):
@@ -246,25 +254,6 @@ class DaysControl(Control):
         chosen = value if isinstance(value, list | tuple) else list(DAY_NAMES)
         for day, button in self._buttons.items():
             button.setChecked(day in chosen)
-
-
-class TextControl(Control):
-    """A word."""
-
-    def __init__(self, field: Field) -> None:
-        super().__init__()
-        self.box = QLineEdit()
-        self.box.setMinimumWidth(CONTROL_WIDTH + 60)
-        self.box.setAccessibleName(field.label)
-        self.box.textEdited.connect(lambda _: self.edited.emit())
-        self.setLayout(hbox(self.box, None))
-
-    def value(self) -> Any:
-        return self.box.text().strip()
-
-    def set_value(self, value: Any) -> None:
-        if self.box.text().strip() != str(value or ""):
-            self.box.setText(str(value or ""))
 
 
 class WordsControl(Control):
@@ -368,6 +357,9 @@ class RowsControl(Control):
                 self._append(None, item)
 
 
+_OF_A_SPAN = frozenset({FieldKind.TIME, FieldKind.ZONE})
+
+
 class GroupControl(Control):
     """A model inside a model."""
 
@@ -386,8 +378,18 @@ class GroupControl(Control):
             parts.append(part)
         if side_by_side:
             self.setLayout(hbox(*parts, None, spacing=2 * GRID))
-        else:
-            self.setLayout(vbox(*parts, spacing=GRID))
+            return
+        column = vbox(spacing=GRID)
+        kinds = [field.kind for field in fields_of(model)]
+        for number, part in enumerate(parts):
+            # From, until and their time zone are read as one.
+            if kinds[number] in _OF_A_SPAN and number and kinds[number - 1] in _OF_A_SPAN:
+                continue
+            last = number + 1
+            while kinds[number] in _OF_A_SPAN and last < len(parts) and kinds[last] in _OF_A_SPAN:
+                last += 1
+            column.addLayout(hbox(part, *parts[number + 1 : last], None, spacing=2 * GRID))
+        self.setLayout(column)
 
     def value(self) -> Any:
         found = {key: control.value() for key, control in self._controls.items()}

@@ -12,10 +12,9 @@ from gui import wording
 from gui.models.table import Column, TableModel
 from gui.records import Kind, Lockout, moment, rule_title
 from gui.views.admin.dialogs import Ask
-from gui.views.admin.form import padded
 from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.tokens import GRID, Tone
-from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, set_text, vbox
+from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, padded, set_text, vbox
 from gui.views.widgets.table import DataTable, TableOrEmpty
 
 MINUTES, TIME, RESET = "minutes", "time", "reset"

@@ -87,6 +87,7 @@ class AdminPage(Page):
 
         async def run() -> None:
             self.progress.show()
+            focused = busy is not None and busy.hasFocus()
             if busy is not None:
                 busy.setEnabled(False)
             try:
@@ -99,6 +100,9 @@ class AdminPage(Page):
             finally:
                 if busy is not None:
                     busy.setEnabled(True)
+                    if focused:
+                        # Disabled it lost the focus to whatever comes next in the window.
+                        busy.setFocus()
                 if len(self._tasks) <= 1:
                     self.progress.hide()
 

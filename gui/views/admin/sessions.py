@@ -25,12 +25,12 @@ from gui.models.admin_draft import Draft, rule_fields
 from gui.models.admin_week import Band, monday_of, week
 from gui.models.table import Column, TableModel
 from gui.views.admin.dialogs import EntryDialog
-from gui.views.admin.form import Form, padded
+from gui.views.admin.form import Form
 from gui.views.admin.page import AdminContext, AdminPage, rows_of
 from gui.views.admin.review import ReviewDialog
 from gui.views.theme import font, theme
 from gui.views.tokens import GRID, SIZE_SMALL, Tone
-from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, scrolled, set_text, vbox
+from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, padded, scrolled, set_text, vbox
 from gui.views.widgets.table import DataTable, TableOrEmpty
 from shared.config import HolidayCalendar, RiskConfig
 
@@ -178,7 +178,7 @@ class SessionsPage(AdminPage):
     topics = frozenset({"config"})
 
     def __init__(self, admin: AdminContext) -> None:
-        super().__init__(admin)
+        super().__init__(admin, scrolling=False)
         self.draft = Draft({})
         self._loaded = False
         self._calendar_base: dict[str, Any] = {}
@@ -241,17 +241,17 @@ class SessionsPage(AdminPage):
             )
         )
         self.tabs = QTabWidget()
-        self.tabs.setMinimumHeight(320)
-        self.tabs.addTab(scrolled(holder), "Hours")
+        self.tabs.addTab(holder, "Hours")
         self.tabs.addTab(days, "Holidays")
         card = Card()
         card.body.addWidget(self.tabs, 1)
         self.said = label("", "muted")
         self.discard = Button("Discard", "undo-2", name="Discard all edits", on_click=self._discard)
         self.review = Button("Review and apply…", "check", role="primary", on_click=self._review)
-        self.body.addWidget(view)
-        self.body.addWidget(card, 1)
-        self.body.addLayout(hbox(self.said, None, self.discard, self.review, spacing=GRID))
+        content = QWidget()
+        content.setLayout(vbox(view, card, spacing=2 * GRID, margins=(0, 0, 12, 0)))
+        self.body.addWidget(scrolled(content), 1)
+        self.body.addLayout(hbox(self.said, None, self.discard, self.review, 12, spacing=GRID))
         self._show_state()
 
     async def load(self) -> None:
@@ -293,7 +293,7 @@ class SessionsPage(AdminPage):
         self.model.set_rows(rows)
         set_text(self.calendar_zone, f"Early closes in {self._calendar_base.get('timezone', 'America/Chicago')} time")
         symbols = list(((rule or {}).get("per_instrument_sessions") or {}).get("sessions", {}))
-        wanted: list[tuple[str, str | None]] = [("the account", None), *((symbol, symbol) for symbol in symbols)]
+        wanted: list[tuple[str, str | None]] = [("Account", None), *((symbol, symbol) for symbol in symbols)]
         if wanted != [(self.symbol.itemText(n), self.symbol.itemData(n)) for n in range(self.symbol.count())]:
             self.symbol.blockSignals(True)
             self.symbol.clear()

@@ -13,7 +13,7 @@ from gui.app_state import AccountView, AppState
 from gui.commands import CommandError, Commands
 from gui.views.tokens import GRID, Tone
 from gui.views.widgets.banner import Banner
-from gui.views.widgets.basic import Button, hbox, label, set_text, vbox
+from gui.views.widgets.basic import Button, hbox, label, padded, set_text, vbox
 
 
 class LockChoice(StrEnum):
@@ -83,6 +83,7 @@ class LockDialog(QDialog):
             choices.addWidget(radio)
         self.time = QTimeEdit(QTime(17, 0))
         self.time.setDisplayFormat("HH:mm")
+        padded(self.time)
         self.time.setAccessibleName(f"Time of day, {state.calendar.zone_name}")
         self.time.timeChanged.connect(self._update)
         self._zone = label(f"{state.calendar.zone_name} time", "muted")

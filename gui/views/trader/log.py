@@ -93,6 +93,7 @@ class LogPage(Page):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
             box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.search.setMinimumWidth(90)
+        self.count.setContentsMargins(0, 0, 0, 10)
         self.tabs.setCornerWidget(self.count)
         self.tabs.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 

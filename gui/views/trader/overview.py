@@ -59,11 +59,19 @@ class LimitRow(QWidget):
         set_text(self.value, value_of_limit(rule))
         set_text(self.share, "–" if rule.share is None else f"{rule.share:.0%}")
         self.bar.set_name(rule.title)
-        self.bar.set_share(rule.share)
+        self.bar.set_share(rule.share, rule.strain)
+
+
+VALUE_SAYS_ALL = frozenset(
+    {"no_stop_loss_grace", "auth_loss_guard", "symbol_blocks", "trade_management", "scheduled_flatten"}
+)
+"""Rules whose limit the sentence beside them tells already, and whose value is words."""
 
 
 def value_of_limit(rule: Rule) -> str:
     """ "−320.00 of −500.00 USD"; what is known of it."""
+    if rule.key in VALUE_SAYS_ALL and rule.value:
+        return wording.sentence_case(wording.typographic(rule.value)).removesuffix(".")
     unit = f" {rule.unit}" if rule.unit else ""
     value, limit = wording.typographic(rule.value), wording.typographic(rule.limit)
     if value and limit:
@@ -133,6 +141,7 @@ class OverviewPage(Page):
         self._no_limits = EmptyState(
             "scale", "No limits measured yet", "They appear with the first figures of the day."
         )
+        self.limits.body.addStretch(1)
         self.limits.body.addWidget(self._no_limits)
         self.limits.body.addStretch(1)
 
@@ -152,12 +161,13 @@ class OverviewPage(Page):
         for event_row in self._event_rows:
             self.events.body.addWidget(event_row)
         self._no_events = EmptyState("shield-check", "Nothing had to be enforced", "Entries of the log appear here.")
+        self.events.body.addStretch(1)
         self.events.body.addWidget(self._no_events)
         self.events.body.addStretch(1)
 
         self.desk = Card("Desk time")
         self._desk_lines: dict[str, tuple[QWidget, Figure]] = {}
-        for name in ("Clock-in", "Clock-out", "At the desk", "First trade", "Last trade", "Trades", "Next reset"):
+        for name in ("Clock-in", "Clock-out", "At the desk", "First trade", "Last trade", "Fills", "Next reset"):
             figure = Figure(name, size=14, weight=500, align_right=True)
             caption = label(name, "muted")
             self._desk_lines[name] = (caption, figure)
@@ -207,7 +217,7 @@ class OverviewPage(Page):
         pnl = view.pnl
         live = self.state.live
         self.realized.figure.set_money(pnl.realized, flash=live)
-        set_text(self.realized.note, _count(pnl.trade_count, "trade", "trades"))
+        set_text(self.realized.note, _count(pnl.trade_count, "fill", "fills"))
         self.unrealized.figure.set_money(pnl.unrealized, flash=live)
         stale = any(position.stale for position in view.positions or ())
         held = len(view.positions) if view.positions is not None else None
@@ -245,7 +255,7 @@ class OverviewPage(Page):
         self._line("First trade", calendar.clock(first_trade))
         self._line("Last trade", calendar.clock(last_trade))
         count = view.pnl.trade_count
-        self._line("Trades", wording.UNKNOWN if count is None else str(count))
+        self._line("Fills", wording.UNKNOWN if count is None else str(count))
         self._tick_desk(view)
 
     def _tick_desk(self, view: AccountView) -> None:

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 from gui import wording
-from gui.records import Pending, Rule
+from gui.records import Pending, Rule, Strain
 from gui.rule_words import describe
 from gui.views.page import Context, Page
 from gui.views.tokens import GRID, Tone
@@ -70,7 +70,7 @@ class RuleRow(QWidget):
         set_text(self.value, value_of_limit(rule) if rule.enabled else "")
         set_text(self.share, f"{rule.share:.0%}" if measured and rule.share is not None else "")
         self.bar.set_name(rule.title)
-        self.bar.set_share(rule.share)
+        self.bar.set_share(rule.share, rule.strain)
         self.bar.setVisible(measured)
         words = rule.rule_id
         if rule.enabled and rule.key in DAILY and rule.next_reset is not None:
@@ -95,6 +95,14 @@ def pending_sentence(change: Pending, rule_key: str, calendar: wording.Calendar)
     return wording.sentence_case(f"From {calendar.until(change.effective_at, None)}: {words}")
 
 
+_STRAIN_STATES = {
+    Strain.CALM: ("shield-check", Tone.POSITIVE, "On"),
+    Strain.NEAR: ("triangle-alert", Tone.WARNING, "Near limit"),
+    Strain.FULL: ("circle-dot", Tone.WARNING, "Full"),
+    Strain.REACHED: ("octagon-x", Tone.NEGATIVE, "At limit"),
+}
+
+
 def rule_state(rule: Rule) -> tuple[str, Tone, str]:
     """Icon, tone and word of a rule's state."""
     if not rule.enabled:
@@ -103,11 +111,7 @@ def rule_state(rule: Rule) -> tuple[str, Tone, str]:
         return "octagon-x", Tone.NEGATIVE, "Not judged"
     if rule.locked:
         return "lock", Tone.LOCKED, "Locked"
-    if rule.share is not None and rule.share >= 1:
-        return "octagon-x", Tone.NEGATIVE, "At limit"
-    if rule.share is not None and rule.share >= 0.75:
-        return "triangle-alert", Tone.WARNING, "Near limit"
-    return "shield-check", Tone.POSITIVE, "On"
+    return _STRAIN_STATES[rule.strain]
 
 
 class RulesPage(Page):

@@ -114,7 +114,7 @@ class WelcomePage(Page):
         for number, step in enumerate(self._step_labels):
             shown = number < len(steps)
             step.setVisible(shown)
-            self._numbers[number].setVisible(shown)
+            self._numbers[number].setVisible(shown and len(steps) > 1)
             set_text(step, steps[number] if shown else "")
         set_text(self.command, command)
         self._command_row.setVisible(bool(command))

@@ -160,6 +160,7 @@ class TraderWindow(NavWindow):
     def _page_changed(self) -> None:
         if self.current is not self.welcome_page:
             self.context.settings.page = self.current.key
+        self._show_lock_banner(self.account)
         self._show_page()
 
     def _show_page(self) -> None:
@@ -300,6 +301,9 @@ class TraderWindow(NavWindow):
             return
         lock = locks[0]
         sentence = wording.lockout_sentence(lock, self.state.calendar, now)
+        if self.current is self.accounts_page:
+            # Beside the others it must be clear whose lock it is.
+            sentence = f"{view.account.name}: {sentence}"
         means = wording.lockout_means(lock)
         if lock.kind is not Kind.COOLDOWN and self.state.link is Link.ONLINE:
             means = f"{wording.progress(len(view.positions or ()), len(view.orders or ()))} {means}"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -122,7 +123,8 @@ class Button(QPushButton):
         t = theme().tokens
         role = self.property("role") or ""
         color = {"primary": t.on_accent, "danger": t.on_danger, "link": t.accent, "nav": t.muted}.get(role, t.text)
-        self.setIcon(icons.icon(self._icon_name, color, t.accent if self.isCheckable() else None))
+        checked = t.accent if self.isCheckable() else None
+        self.setIcon(icons.icon(self._icon_name, color, checked, t.strong_border if role == "nav" else t.muted))
 
 
 def hbox(
@@ -154,6 +156,12 @@ def _fill[L: (QHBoxLayout, QVBoxLayout)](
         else:
             layout.addWidget(part)
     return layout
+
+
+def padded(widget: QWidget) -> None:
+    """Room before the text of a spin box: the style sheet's padding does not reach it."""
+    if isinstance(widget, QAbstractSpinBox):
+        widget.lineEdit().setTextMargins(8, 0, 0, 0)
 
 
 class Card(QFrame):

@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from gui import wording
+from gui.records import Strain
 from gui.views import icons
 from gui.views.theme import font, theme
 from gui.views.tokens import SIZE_FIGURE, SIZE_SMALL, Tone
@@ -157,11 +158,12 @@ class Pill(QWidget):
         painter.drawText(QRectF(29, 0, self.width() - 32, self.height()), Qt.AlignmentFlag.AlignVCenter, self._words)
 
 
-def share_tone(share: float | None) -> Tone:
-    """Neutral below 75 %, warning from 75 %, negative at the limit."""
-    if share is None or share < 0.75:
-        return Tone.ACCENT
-    return Tone.NEGATIVE if share >= 1 else Tone.WARNING
+STRAIN_TONES = {
+    Strain.CALM: Tone.ACCENT,
+    Strain.NEAR: Tone.WARNING,
+    Strain.FULL: Tone.WARNING,
+    Strain.REACHED: Tone.NEGATIVE,
+}
 
 
 class ShareBar(QWidget):
@@ -171,6 +173,7 @@ class ShareBar(QWidget):
         super().__init__()
         self._name = name
         self._share: float | None = None
+        self._strain = Strain.CALM
         self.setFixedHeight(10)
         self.setMinimumWidth(80)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -180,11 +183,11 @@ class ShareBar(QWidget):
         """What the bar measures."""
         self._name = name
 
-    def set_share(self, share: float | None) -> None:
-        """0 is nothing, 1 the limit; None is not measured."""
-        if share == self._share and self.accessibleName():
+    def set_share(self, share: float | None, strain: Strain = Strain.CALM) -> None:
+        """0 is nothing, 1 the limit; None is not measured. `strain` gives the colour."""
+        if (share, strain) == (self._share, self._strain) and self.accessibleName():
             return
-        self._share = share
+        self._share, self._strain = share, strain
         said = "not measured" if share is None else f"{share:.0%} of the limit used"
         self.setAccessibleName(f"{self._name}: {said}")
         self.update()
@@ -192,18 +195,17 @@ class ShareBar(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        draw_share(painter, QRectF(0, 1, self.width(), 8), self._share)
+        _draw_share(painter, QRectF(0, 1, self.width(), 8), self._share, STRAIN_TONES[self._strain])
 
 
-def draw_share(painter: QPainter, rect: QRectF, share: float | None) -> None:
-    """The bar itself; also used by table cells."""
+def _draw_share(painter: QPainter, rect: QRectF, share: float | None, tone: Tone) -> None:
     tokens = theme().tokens
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(tokens.hover))
     radius = rect.height() / 2
     painter.drawRoundedRect(rect, radius, radius)
     if share is not None and share > 0:
-        painter.setBrush(QColor(tokens.tone(share_tone(share))))
+        painter.setBrush(QColor(tokens.tone(tone)))
         filled = QRectF(rect)
         filled.setWidth(max(rect.height(), rect.width() * min(1.0, share)))
         painter.drawRoundedRect(filled, radius, radius)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, override
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, QSortFilterProxyModel, Qt, QTimer
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, QSortFilterProxyModel, Qt, QTimer
 from PySide6.QtGui import (
     QColor,
     QFontMetricsF,
@@ -27,17 +27,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.models.table import FLASH_ROLE, ICON_ROLE, SHARE_ROLE, SORT_ROLE, SUB_ROLE, TONE_ROLE, TableModel
+from gui.models.table import FLASH_ROLE, ICON_ROLE, SORT_ROLE, SUB_ROLE, TONE_ROLE, TableModel
 from gui.views import icons
 from gui.views.theme import font, theme
 from gui.views.tokens import SIZE_BODY, SIZE_SMALL, Tone
 from gui.views.widgets.basic import EmptyState
-from gui.views.widgets.figure import draw_share
 
 type Index = QModelIndex | QPersistentModelIndex
 
 ROW_HEIGHT = 38
 PADDING = 12
+COLUMN_GAP = 20
+"""More room between figures that end at the right and words that begin at the left."""
 LINE_GAP = 9
 """Room above and below the text of a row with two lines."""
 
@@ -61,30 +62,26 @@ class CellDelegate(QStyledItemDelegate):
             painter.drawRoundedRect(QRectF(rect).adjusted(4, 5, -4, -5), 5, 5)
         painter.setPen(QPen(QColor(tokens.border), 1))
         painter.drawLine(rect.bottomLeft(), rect.bottomRight())
-        inner = QRectF(rect).adjusted(PADDING, 0, -PADDING, 0)
-        share = index.data(SHARE_ROLE)
+        inner = QRectF(rect).adjusted(PADDING + self._gap(index), 0, -PADDING, 0)
         words = str(index.data(Qt.ItemDataRole.DisplayRole) or "")
-        if share is not None:
-            self._paint_share(painter, inner, share, words, tokens.text)
+        name = index.data(ICON_ROLE)
+        if name:
+            icons.paint(painter, name, tokens.tone(tone), QRectF(inner.left(), inner.center().y() - 8, 16, 16))
+            inner.setLeft(inner.left() + 24)
+        painter.setFont(font(SIZE_BODY, 500 if tone is not Tone.NEUTRAL else 400))
+        painter.setPen(QColor(tokens.tone(tone)))
+        metrics = QFontMetricsF(painter.font())
+        shown = metrics.elidedText(words, Qt.TextElideMode.ElideRight, inner.width())
+        below = index.data(SUB_ROLE)
+        if below:
+            inner.adjust(0, LINE_GAP, 0, -LINE_GAP)
+            painter.drawText(inner, int(Qt.AlignmentFlag.AlignTop.value), shown)
+            painter.setFont(font(SIZE_SMALL))
+            painter.setPen(QColor(tokens.muted))
+            inner.setTop(inner.top() + metrics.height() + 2)
+            painter.drawText(inner, int(Qt.TextFlag.TextWordWrap.value), below)
         else:
-            name = index.data(ICON_ROLE)
-            if name:
-                icons.paint(painter, name, tokens.tone(tone), QRectF(inner.left(), inner.center().y() - 8, 16, 16))
-                inner.setLeft(inner.left() + 24)
-            painter.setFont(font(SIZE_BODY, 500 if tone is not Tone.NEUTRAL else 400))
-            painter.setPen(QColor(tokens.tone(tone)))
-            metrics = QFontMetricsF(painter.font())
-            shown = metrics.elidedText(words, Qt.TextElideMode.ElideRight, inner.width())
-            below = index.data(SUB_ROLE)
-            if below:
-                inner.adjust(0, LINE_GAP, 0, -LINE_GAP)
-                painter.drawText(inner, int(Qt.AlignmentFlag.AlignTop.value), shown)
-                painter.setFont(font(SIZE_SMALL))
-                painter.setPen(QColor(tokens.muted))
-                inner.setTop(inner.top() + metrics.height() + 2)
-                painter.drawText(inner, int(Qt.TextFlag.TextWordWrap.value), below)
-            else:
-                painter.drawText(inner, int(index.data(Qt.ItemDataRole.TextAlignmentRole)), shown)
+            painter.drawText(inner, int(index.data(Qt.ItemDataRole.TextAlignmentRole)), shown)
         focused = state & QStyle.StateFlag.State_HasFocus
         if focused:
             painter.setPen(QPen(QColor(tokens.focus), 2))
@@ -93,14 +90,10 @@ class CellDelegate(QStyledItemDelegate):
         painter.restore()
 
     @staticmethod
-    def _paint_share(painter: QPainter, inner: QRectF, share: float, words: str, color: str) -> None:
-        painter.setFont(font(SIZE_BODY, 500))
-        room = QFontMetricsF(painter.font()).horizontalAdvance("100 %") + 10
-        bar = QRectF(inner.left(), inner.center().y() - 4, inner.width() - room, 8)
-        draw_share(painter, bar, share)
-        painter.setPen(QColor(color))
-        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(QRectF(inner.right() - room, inner.top(), room, inner.height()), int(right.value), words)
+    def _gap(index: Index) -> int:
+        proxy = index.model()
+        table = proxy.sourceModel() if isinstance(proxy, QSortFilterProxyModel) else proxy
+        return COLUMN_GAP if isinstance(table, TableModel) and table.gapped(index.column()) else 0
 
     @override
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
@@ -108,8 +101,7 @@ class CellDelegate(QStyledItemDelegate):
         width = metrics.horizontalAdvance(str(index.data(Qt.ItemDataRole.DisplayRole) or "")) + 2 * PADDING + 4
         if index.data(ICON_ROLE):
             width += 24
-        if index.data(SHARE_ROLE) is not None:
-            width += 110
+        width += self._gap(index)
         return QSize(int(width), ROW_HEIGHT)
 
     @staticmethod
@@ -121,6 +113,28 @@ class CellDelegate(QStyledItemDelegate):
         wrapped = QFontMetricsF(font(SIZE_SMALL)).boundingRect(area, int(Qt.TextFlag.TextWordWrap.value), words)
         first = QFontMetricsF(font(SIZE_BODY, 500)).height()
         return max(ROW_HEIGHT, int(first + 2 + wrapped.height() + 2 * LINE_GAP + 1))
+
+
+class _Header(QHeaderView):
+    """Headings stand above their cells, also where a column begins after a gap."""
+
+    def __init__(self, model: TableModel[Any]) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self._model = model
+        self.setSectionsClickable(True)
+        self.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+
+    @override
+    def paintSection(self, painter: QPainter, rect: QRect, logicalIndex: int) -> None:
+        if not self._model.gapped(logicalIndex):
+            super().paintSection(painter, rect, logicalIndex)
+            return
+        tokens = theme().tokens
+        gap = QRect(rect.left(), rect.top(), COLUMN_GAP, rect.height())
+        painter.fillRect(gap, QColor(tokens.surface))
+        painter.setPen(QPen(QColor(tokens.border), 1))
+        painter.drawLine(gap.bottomLeft(), gap.bottomRight())
+        super().paintSection(painter, rect.adjusted(COLUMN_GAP, 0, 0, 0), logicalIndex)
 
 
 class DataTable[T](QTableView):
@@ -146,6 +160,7 @@ class DataTable[T](QTableView):
         self.setTabKeyNavigation(False)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        self.setHorizontalHeader(_Header(model))
         header = self.horizontalHeader()
         header.setHighlightSections(False)
         header.setStretchLastSection(False)
@@ -263,6 +278,7 @@ class DataTable[T](QTableView):
 
     def _wanted(self, number: int) -> int:
         heading = QFontMetricsF(font(12, 600)).horizontalAdvance(self.source.columns[number].heading) + 2 * PADDING + 12
+        heading += COLUMN_GAP if self.source.gapped(number) else 0
         return max(int(heading), self.sizeHintForColumn(number) if self.source.rowCount() else 0)
 
     @override
