@@ -58,7 +58,7 @@ from daemon.core.state import AccountState, Market
 from daemon.core.timetable import Timetable
 from daemon.core.units import SECOND_US
 from shared.config import HolidayCalendar, RiskConfig
-from shared.models import MANUAL_RULE_ID, ActionResult, LockoutKind, OrderType
+from shared.models import ActionResult, LockoutKind, OrderType
 
 ALL_TRIGGERS = tuple(Trigger)
 _NOTHING: list[Decision] = []
@@ -307,7 +307,7 @@ class Engine:
         kind = LockoutKind.COOLDOWN if event.keep_positions else LockoutKind.MANUAL
         baseline = held_baseline(account, self.now) if event.keep_positions else None
         verdict = LockVerdict(kind, f"request of {event.at} until {until}", reason, until, baseline=baseline)
-        self._judge.lock(account, MANUAL_RULE_ID, verdict, out)
+        self._judge.lock_by_hand(account, verdict, out)
         self._conclude(account, (), out)
 
     def _on_clear_requested(self, event: ClearRequested, out: list[Decision]) -> None:

@@ -23,7 +23,7 @@ from daemon.core.rule import (
 from daemon.core.rules import build_rules
 from daemon.core.state import AccountState, Latch
 from shared.config import RulesConfig
-from shared.models import LockoutKind
+from shared.models import MANUAL_RULE_ID, LockoutKind
 
 
 class Judge:
@@ -190,6 +190,17 @@ class Judge:
                 account.growths[lockout.id] = growth
                 grow(lockout, growth, account)
         out.append(Lock(lockout))
+
+    def lock_by_hand(self, account: AccountState, verdict: LockVerdict, out: list[Decision]) -> None:
+        """Begin a lockout that a person asks for. One of the same kind is prolonged: asking often adds nothing."""
+        for lockout in account.locks.values():
+            same = lockout.rule_id == MANUAL_RULE_ID and lockout.kind == verdict.kind and lockout.clear_due_at is None
+            if same and lockout.expires_at is not None:
+                if verdict.expires_at is None or verdict.expires_at > lockout.expires_at:
+                    lockout.expires_at, lockout.reason = verdict.expires_at, verdict.reason
+                    out.append(LockChanged(lockout))
+                return
+        self.lock(account, MANUAL_RULE_ID, verdict, out)
 
     def _baseline(self, account: AccountState, verdict: LockVerdict) -> dict[str, int]:
         """What may stay; never more than another cooldown lets stay, which it would outlast."""

@@ -35,6 +35,8 @@ SETTLING_US = 2 * SECOND_US
 TOMBSTONE_US = 600 * SECOND_US
 """How long it is remembered that an order ended, so that an older message cannot bring it back."""
 
+REVIVED_US = 5 * SECOND_US
+"""A read begun this much later than the message of an order's end is right when it shows the order working."""
 
 _NO_ORDERS: dict[int, OrderRecord] = {}
 
@@ -200,7 +202,10 @@ class AccountState:
         self.last_event_at = event.at
 
     def apply_position(self, record: PositionRecord, at: int) -> None:
-        """Take a pushed position in."""
+        """Take a pushed position in. A late message of the position before the present one says nothing of this one."""
+        known = self.positions.get(record.contract_id)
+        if known is not None and 0 < record.created_at < known.created_at:
+            return
         self._position_events[record.contract_id] = at
         self._position_reads[record.contract_id] = 0
         self.last_event_at = at
@@ -245,7 +250,11 @@ class AccountState:
                 self._order_events.pop(order_id, None)
                 self.refused_moves.pop(order_id, None)
         for order_id, order in found.items():
-            if self._order_events.get(order_id, -1) < started and order_id not in self._ended_orders:
+            ended_at = self._ended_orders.get(order_id)
+            if ended_at is not None and started > ended_at + REVIVED_US:
+                del self._ended_orders[order_id]  # the gateway still has it: the message of its end was wrong
+                ended_at = None
+            if self._order_events.get(order_id, -1) < started and ended_at is None:
                 self._set_order(order, event.at)
         self.orders_read_at = max(self.orders_read_at, started)
         if self._ended_orders:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from daemon.core.events import OrderRecord, OrdersSnapshot, PositionRecord, PositionsSnapshot
+from dataclasses import replace
+
+from daemon.core.decisions import LockChanged
+from daemon.core.events import (
+    ClearRequested,
+    LockRequested,
+    OrderRecord,
+    OrdersSnapshot,
+    OrderUpdate,
+    PositionRecord,
+    PositionsSnapshot,
+    PositionUpdate,
+)
 from daemon.core.units import SECOND_US, price_to_nanos
 from shared.models import OrderStatus, OrderType, Side
 from tests.core.desk import MNQ, Desk, rules
@@ -76,3 +88,55 @@ def test_warning_on_a_quote_that_comes_with_a_timer_is_given_at_once() -> None:
     desk.at = opened + 2 * SECOND_US - 1000
     desk.quote(MNQ, 20930, "20930.25")
     assert [warn.rule_id for warn in desk.warnings()] == ["RULE-008", "RULE-014"]
+
+
+def test_late_message_of_the_position_before_says_nothing_of_the_present_one() -> None:
+    desk = Desk(rules(daily_unrealized_loss={"limit": -300}))
+    desk.quote(MNQ, 21000, 21000.25)
+    desk.enter(MNQ, 2, 21000)
+    earlier = desk.at - 60 * SECOND_US
+    for size in (2, 0, -2):
+        desk.at += 1000
+        late = PositionRecord(MNQ, size, price_to_nanos(21300 if size >= 0 else 20700), 1, earlier)
+        desk.feed(PositionUpdate(desk.at, 101, late))
+        assert desk.engine.account(101).size(MNQ) == 2
+        assert desk.wanted() == {}
+
+
+def test_order_that_reads_show_working_after_its_end_works() -> None:
+    desk = Desk(rules())
+    desk.feed(LockRequested(desk.at, 101, desk.at + 3600 * SECOND_US, "", "you"))
+    order = desk.order(MNQ, 1)
+    record = desk.engine.account(101).orders[order]
+    desk.feed(OrderUpdate(desk.at, 101, replace(record, status=OrderStatus.REJECTED)))
+    desk.wait(4)
+    desk.read_orders(record)
+    assert desk.wanted() == {}
+    desk.wait(4)
+    desk.read_orders(record)
+    assert desk.wanted() == {order: 0}
+
+
+def test_lock_by_hand_again_prolongs_the_one_there_is() -> None:
+    desk = Desk(rules())
+    ends = [desk.at + minutes * 60 * SECOND_US for minutes in (10, 30, 20, 60)]
+    for end in ends:
+        desk.feed(LockRequested(desk.at, 101, end, "enough", "you"))
+        desk.at += 1000
+    (lockout,) = desk.engine.account(101).locks.values()
+    assert lockout.expires_at == ends[-1]
+    assert len(desk.lock_decisions()) == 1
+    assert len(desk.of(LockChanged)) == 2
+    desk.wait(30 * 60)
+    assert desk.locks() != []
+    desk.wait(31 * 60)
+    assert desk.locks() == []
+
+
+def test_lock_by_hand_while_an_admin_clears_the_one_before_is_another() -> None:
+    desk = Desk(rules())
+    desk.feed(LockRequested(desk.at, 101, desk.at + 600 * SECOND_US, "enough", "you"))
+    desk.feed(ClearRequested(desk.at, 1, desk.at + 60 * SECOND_US, "mistake", "admin"))
+    desk.feed(LockRequested(desk.at, 101, desk.at + 900 * SECOND_US, "enough", "you"))
+    desk.wait(120)
+    assert len(desk.locks()) == 1
