@@ -18,6 +18,7 @@ from loguru import logger
 from daemon.ipc_admission import Admission, Rank
 from daemon.ipc_alerts import IpcAlert, IpcAlerts
 from daemon.ipc_broadcast import DEFAULT_INTERVALS
+from daemon.ipc_lane import Lane
 from daemon.ipc_lingering import Lingering
 from daemon.ipc_listener import Listening, accept_for_ever, bind_loopback, loopback_address
 from daemon.ipc_second_factor import SecondFactorCheck, SecondFactorGate
@@ -25,7 +26,9 @@ from daemon.ipc_sessions import (
     CallBucket,
     CallContext,
     IpcLimits,
+    Pause,
     Session,
+    give_way,
     second_factor_needed,
 )
 from daemon.ipc_subscriptions import Subscriptions
@@ -92,7 +95,8 @@ class IpcServer:
         self._sessions: dict[int, Session] = {}
         self._numbers = 0
         self.lingering = Lingering(self.limits.linger_seconds, self.limits.lingering)
-        self._calls: set[asyncio.Task[None]] = set()
+        self._signed_calls: set[asyncio.Task[None]] = set()
+        self._lane: Lane | None = None
         self._turns: Turns | None = None
         self._all_calls = CallBucket(self.limits.all_calls, monotonic())
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -108,6 +112,7 @@ class IpcServer:
         Raises OSError when not even that works; the daemon enforces all the same.
         """
         self._loop = asyncio.get_running_loop()
+        self._lane = Lane(self._loop, self._run, self.limits.at_once)
         self._turns = Turns(
             self._loop,
             self._judge_one,
@@ -134,7 +139,11 @@ class IpcServer:
         if self._listener is not None:
             self._listener.close()
         current = asyncio.current_task()
-        running = [task for task in self._calls if task is not current]
+        calls = set(self._signed_calls)
+        if self._lane is not None:
+            self._lane.stop()
+            calls |= self._lane.tasks
+        running = [task for task in calls if task is not current]
         if running:
             await asyncio.wait(running, timeout=grace)
         for task in running:
@@ -234,6 +243,11 @@ class IpcServer:
         assert self._turns is not None
         self._turns.lines_came(session)
 
+    def answers_taken(self) -> None:
+        """A client that had left answers unread has read them."""
+        if self._lane is not None:
+            self._lane.look_again()
+
     def _judge_one(self, session: Session) -> None:
         try:
             event = session.connection.next_event(self._monotonic())
@@ -264,11 +278,17 @@ class IpcServer:
             if not call.notification:
                 session.send(error_line(call.id, refusal))
             return
+        if call.notification and call.method.reads:
+            return  # nobody would get the answer
         session.calls_in_flight += 1
         assert self._loop is not None
-        task = self._loop.create_task(self._run(session, call), name=f"ipc {call.method.name}")
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+        assert self._lane is not None
+        if not call.signed:
+            self._lane.put(session, call)
+            return
+        task = self._loop.create_task(self._run(session, call, give_way), name=f"ipc {call.method.name}")
+        self._signed_calls.add(task)
+        task.add_done_callback(self._signed_calls.discard)
 
     def _refusal(self, session: Session, call: Call) -> RpcError | None:
         now = self._monotonic()
@@ -279,20 +299,19 @@ class IpcServer:
             self._give_way(seat.leaving)
         if not seat.granted:
             return _busy("Too many programs want a place at once", 1.0 / self.limits.places.seats_per_second)
-        if len(self._calls) >= self.limits.all_calls_in_flight and not call.signed:
-            return _busy("Too many calls are running", 0.1)
         if call.method.second_factor and not self._second_factor.passed(session):
             return second_factor_needed()
         return None
 
-    async def _run(self, session: Session, call: Call) -> None:
+    async def _run(self, session: Session, call: Call, pause: Pause) -> None:
+        seconds = self.limits.admin_handler_seconds if call.signed else self.limits.handler_seconds
         try:
             try:
-                async with asyncio.timeout(self.limits.handler_seconds):
+                async with asyncio.timeout(seconds):
                     if call.method.name == "subscribe":
-                        await self._subscribe(session, call)
+                        await self._subscribe(session, call, pause)
                         return
-                    result = await self._result(session, call)
+                    result = await self._result(session, call, pause)
                 line = self._answer_line(call, result)
             except RpcError as error:
                 line = error_line(call.id, error)
@@ -314,7 +333,7 @@ class IpcServer:
         self._alerts.warn("handler_failed", f"The call {name} failed with {type(error).__name__}; see error.log.")
         return RpcError(ErrorCode.INTERNAL_ERROR, f"The daemon failed to answer {name}; its error.log says why.")
 
-    async def _result(self, session: Session, call: Call) -> object:
+    async def _result(self, session: Session, call: Call, pause: Pause) -> object:
         name, params = call.method.name, call.params
         if name == "unsubscribe" and isinstance(params, TopicsParams):
             return self._unsubscribe(session, params)
@@ -324,9 +343,9 @@ class IpcServer:
             session.connection.end_session()
             self._admin_session_over(session)
             return {"authenticated": False}
-        return await self._handlers[name](params, self._context(session, call))
+        return await self._handlers[name](params, self._context(session, call, pause))
 
-    async def _subscribe(self, session: Session, call: Call) -> None:
+    async def _subscribe(self, session: Session, call: Call, pause: Pause) -> None:
         assert isinstance(call.params, TopicsParams)
         topics = [str(topic) for topic in call.params.topics]
         if not call.signed and any(topic in ADMIN_TOPICS for topic in topics):
@@ -337,8 +356,10 @@ class IpcServer:
             if not call.notification:
                 session.send(line)
 
-        def snapshot() -> Awaitable[object]:
-            return self._handlers["subscribe"](call.params, self._context(session, call))
+        async def snapshot() -> object:
+            if call.notification:
+                return {}  # nobody would get it
+            return await self._handlers["subscribe"](call.params, self._context(session, call, pause))
 
         await self._subscriptions.subscribe(session, topics, snapshot, answer)
         self._note_subscription(session)
@@ -382,9 +403,9 @@ class IpcServer:
         if session.number in self._sessions and self._admission.rank(session.number) is Rank.ADMIN:
             self._admission.admin_ended(session.number, bool(session.topics))
 
-    def _context(self, session: Session, call: Call) -> CallContext:
+    def _context(self, session: Session, call: Call, pause: Pause) -> CallContext:
         return CallContext(
-            session.number, call.signed, call.signed and self._second_factor.passed(session), self._now()
+            session.number, call.signed, call.signed and self._second_factor.passed(session), self._now(), pause
         )
 
 

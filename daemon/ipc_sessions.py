@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from daemon.ipc_admission import PlaceLimits
 from daemon.ipc_broadcast import EventBody
 from shared.protocol import ErrorCode, RpcError, error_line
-from shared.rpc_connection import ServerConnection
+from shared.rpc_connection import Call, ServerConnection
 
 if TYPE_CHECKING:
     from daemon.ipc_server import IpcServer
@@ -30,6 +31,23 @@ class CallRate:
 
 
 @dataclass(frozen=True, slots=True)
+class CallsAtOnce:
+    """How unsigned calls share the event loop's time (`daemon.ipc_lane`). Times in seconds.
+
+    `share`: of the loop's time, after `credit_seconds` of work that a quiet time leaves without a rest; a rest is
+    `longest_rest` at most. `slice_seconds`: after so long a handler that can pause rests. `aside_seconds`: a call that
+    waits so long for something else lets the next one begin. `of_one_connection`: run side by side then.
+    """
+
+    share: float = 0.15
+    credit_seconds: float = 0.02
+    longest_rest: float = 0.25
+    slice_seconds: float = 0.002
+    aside_seconds: float = 0.1
+    of_one_connection: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class IpcLimits:
     """The bounds of the socket. Times in seconds, sizes in bytes.
 
@@ -37,9 +55,10 @@ class IpcLimits:
     `max_backlog`: of what has come and has not been judged; then reading pauses.
     `all_calls` is for all connections together; only when it is used up does each one's own rate count: one busy script
     is served quickly, and a crowd of them does not take from the tray what is its own.
-    `calls_in_flight`: of one connection; its further lines wait. `all_calls_in_flight`: then only admins are served.
+    `calls_in_flight`: of one connection, those that wait for their turn included; its further lines wait.
     `turn_seconds`, `turn_share`: judging lines stops after so long, then pauses so that it takes at most that share of
-    the daemon's time. `held_events`: kept back while a subscriber's snapshot is being made.
+    the daemon's time; `at_once` says what running the calls may take. `held_events`: kept back while a subscriber's
+    snapshot is being made.
     """
 
     places: PlaceLimits = field(default_factory=PlaceLimits)
@@ -52,11 +71,12 @@ class IpcLimits:
     calls: CallRate = CallRate(100.0, 20.0)
     admin_calls: CallRate = CallRate(400.0, 100.0)
     calls_in_flight: int = 8
-    all_calls_in_flight: int = 128
-    handler_seconds: float = 120.0
+    at_once: CallsAtOnce = field(default_factory=CallsAtOnce)
+    handler_seconds: float = 20.0
+    admin_handler_seconds: float = 120.0
     max_backlog: int = 64 * 1024
     turn_seconds: float = 0.002
-    turn_share: float = 0.25
+    turn_share: float = 0.1
     held_events: int = 1000
     sweep_seconds: float = 0.25
     linger_seconds: float = 0.2
@@ -64,17 +84,28 @@ class IpcLimits:
     alert_seconds: float = 60.0
 
 
+type Pause = Callable[[], Awaitable[None]]
+
+
+async def give_way() -> None:
+    """Lets the event loop do what else there is."""
+    await asyncio.sleep(0)
+
+
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """Who calls. `admin`: the request was signed in an admin session. `received_at`: microseconds UTC.
 
-    `second_factor_ok`: none is enrolled, or it was given in this session.
+    `second_factor_ok`: none is enrolled, or it was given in this session. `pause`: to be awaited between the parts of
+    an answer that takes more than a few milliseconds to make, so that nothing urgent waits for all of it; raises
+    RpcError when the caller has gone meanwhile.
     """
 
     connection_id: int
     admin: bool
     second_factor_ok: bool
     received_at: int
+    pause: Pause = give_way
 
     def require_second_factor(self) -> None:
         """Raises RpcError -32003 unless the second factor was given, if there is one. For what loosens protection."""
@@ -97,6 +128,7 @@ class CallBucket:
         self._at = now
 
     def change(self, rate: CallRate) -> None:
+        """Another rate from now on; a greater burst may be used at once."""
         self._left += max(0.0, rate.burst - self._rate.burst)
         self._rate = rate
 
@@ -111,6 +143,8 @@ class CallBucket:
 
 
 _FIRST_LINES = 6
+_FIRST_LINES_BYTES = 4096
+"""A newcomer that sends more at once is not shaking hands, and waits as everybody does."""
 
 
 class Session(asyncio.Protocol):
@@ -123,6 +157,9 @@ class Session(asyncio.Protocol):
         self.topics: dict[str, None] = {}
         self.second_factor_given = False
         self.calls_in_flight = 0
+        self.calls_waiting: deque[Call] = deque()
+        self.calls_running = 0
+        self.turn_was = 0  # number of the last turn in the lane; 0: it has not called yet
         self.parked = False
         self.judged = 0
         self.subscribing = asyncio.Lock()
@@ -141,6 +178,8 @@ class Session(asyncio.Protocol):
         self._holding: frozenset[str] = frozenset()
         self._held_too_many = False
         self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self._out_size = 0
 
     # ---- asyncio
 
@@ -176,6 +215,7 @@ class Session(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._stalled_since = None
+        self._server.answers_taken()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -188,8 +228,15 @@ class Session(asyncio.Protocol):
 
     @property
     def first_of_all(self) -> bool:
-        """Whether its lines are judged before others': an administrator's, and a newcomer's first ones."""
-        return self.judged < _FIRST_LINES or self.connection.in_admin_session
+        """Whether its lines are judged before others': an administrator's, and a newcomer's first short ones."""
+        if self.connection.in_admin_session:
+            return True
+        return self.judged < _FIRST_LINES and self.connection.backlog <= _FIRST_LINES_BYTES
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client has answers enough that it has not read yet."""
+        return self._stalled_since is not None
 
     def lines_judged(self) -> None:
         """Reading goes on once what had come is judged."""
@@ -205,13 +252,26 @@ class Session(asyncio.Protocol):
             self.close()
 
     def send(self, line: bytes) -> None:
-        """Hands a line to the operating system, or buffers it; a client that does not read is dropped."""
+        """Hands a line to the operating system soon, or buffers it; a client that does not read is dropped.
+
+        Lines of one moment go out together: a write for each event and subscriber would cost far more than the events.
+        """
         if self.closed or not line or self._transport is None or self._transport.is_closing():
             return
-        if self._transport.get_write_buffer_size() > self._server.limits.max_unsent:
+        if self._transport.get_write_buffer_size() + self._out_size > self._server.limits.max_unsent:
             self.drop()
             return
-        self._transport.write(line)
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._out.append(line)
+        self._out_size += len(line)
+
+    def flush(self) -> None:
+        """Writes what `send` took."""
+        if self._out:
+            out, self._out, self._out_size = self._out, [], 0
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.write(b"".join(out))
 
     def deliver(self, body: EventBody) -> None:
         """Numbers and sends an event, or keeps it back while the snapshot of its topic is being made."""
@@ -238,6 +298,7 @@ class Session(asyncio.Protocol):
         return self._seq
 
     def release(self) -> None:
+        """Sends what was kept back, of topics that are subscribed."""
         held, self._held, self._holding = self._held, [], frozenset()
         for body in held:
             if body.topic in self.topics:
@@ -259,6 +320,7 @@ class Session(asyncio.Protocol):
         """Says why, if it can be said without waiting, and closes."""
         if self.closed:
             return
+        self.flush()
         self.closed = True
         transport = self._transport
         if transport is None:
@@ -280,6 +342,7 @@ class Session(asyncio.Protocol):
     def drop(self) -> None:
         """Cuts the connection at once; nothing more is sent."""
         self.closed = True
+        self._out, self._out_size = [], 0
         if self._transport is not None:
             self._transport.abort()
         self._server.session_gone(self)

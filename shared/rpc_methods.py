@@ -268,6 +268,11 @@ class Method:
     admin: bool = False
     second_factor: bool = False
 
+    @property
+    def reads(self) -> bool:
+        """Whether it only tells something: without an answer there is no point in it."""
+        return self.name.startswith(("get_", "list_"))
+
 
 def _table(methods: Iterable[Method]) -> dict[str, Method]:
     return {method.name: method for method in methods}

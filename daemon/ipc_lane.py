@@ -1,0 +1,183 @@
+"""Whose call runs next, and how much of the event loop's time all of them may take.
+
+The same thread that answers calls judges events and closes positions, so what anybody on the machine may ask is run one
+call at a time over all connections, and after each one, or each slice of a long one, comes a rest: however dear the
+calls are and however many come, they take no more than their share, and an event waits for one slice at most.
+
+The connection whose last turn is longest ago comes first: who asks now and then is not behind a neighbour who asks
+without a pause, however many connections that one has. Requests signed by an administrator do not come here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from daemon.ipc_sessions import CallsAtOnce, Pause, Session
+from shared.protocol import ErrorCode, RpcError
+from shared.rpc_connection import Call
+
+type Run = Callable[[Session, Call, Pause], Awaitable[None]]
+"""Runs a call and sends its answer; raises nothing. `Pause` is for handlers that take long."""
+
+
+class Share:
+    """Rests that keep some work to `share` of the time. `credit`: seconds of work after a quiet time without a rest.
+
+    A rest is at most `longest` seconds: one very dear call must not keep everybody waiting.
+    """
+
+    def __init__(
+        self, share: float, *, credit: float, longest: float, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._rests_per_second = 1.0 / share - 1.0
+        self._credit = credit * self._rests_per_second
+        self._longest = longest
+        self._clock = clock
+        self._free_at = float("-inf")
+
+    def charge(self, seconds: float) -> None:
+        """Notes work that was done just now."""
+        now = self._clock()
+        rest = max(self._free_at, now - self._credit) + seconds * self._rests_per_second
+        self._free_at = min(rest, now + self._longest)
+
+    def wait(self) -> float:
+        """Seconds until work may go on; 0.0 when it may."""
+        return max(0.0, self._free_at - self._clock())
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """One call's time in the lane."""
+
+    began: float
+    resting: bool = False
+    aside: asyncio.TimerHandle | None = None
+
+
+class Lane:
+    """For the event loop's thread alone."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        run: Run,
+        limits: CallsAtOnce,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._loop = loop
+        self._run = run
+        self._limits = limits
+        # Real time on purpose: it is the processor's that is being shared out.
+        self._clock = clock
+        self._share = Share(limits.share, credit=limits.credit_seconds, longest=limits.longest_rest, clock=clock)
+        self._waiting: dict[Session, None] = {}
+        self._turns = 0
+        self._holder: _Turn | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.served = 0
+
+    def put(self, session: Session, call: Call) -> None:
+        """Takes a call in; the session's `calls_in_flight` is the caller's to count up and down."""
+        if session.turn_was == 0:
+            session.turn_was = self._next_number()
+        session.calls_waiting.append(call)
+        self._waiting[session] = None
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Something may run that could not before: to be called when a client takes its answers again."""
+        if self._holder is None and self._timer is None and not self._stopped:
+            self._next()
+
+    def stop(self) -> None:
+        """Begins no more calls; those that run are in `tasks`."""
+        self._stopped = True
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _next(self) -> None:
+        self._timer = None
+        session = self._whose_turn()
+        if session is None:
+            return
+        wait = self._share.wait()
+        if wait > 0.0:
+            self._timer = self._loop.call_later(wait, self._next)
+            return
+        call = session.calls_waiting.popleft()
+        if not session.calls_waiting:
+            del self._waiting[session]
+        session.calls_running += 1
+        session.turn_was = self._next_number()
+        turn = self._holder = _Turn(self._clock())
+        turn.aside = self._loop.call_later(self._limits.aside_seconds, self._step_aside, turn)
+        task = self._loop.create_task(self._one(turn, session, call), name=f"ipc {call.method.name}")
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _whose_turn(self) -> Session | None:
+        chosen: Session | None = None
+        for session in list(self._waiting):
+            if session.closed:
+                session.calls_waiting.clear()
+                del self._waiting[session]
+            elif (
+                session.calls_running < self._limits.of_one_connection
+                and not session.stalled
+                and (chosen is None or session.turn_was < chosen.turn_was)
+            ):
+                chosen = session
+        return chosen
+
+    async def _one(self, turn: _Turn, session: Session, call: Call) -> None:
+        async def pause() -> None:
+            await self._pause(turn, session)
+
+        turn.began = self._clock()
+        try:
+            self.served += 1
+            await self._run(session, call, pause)
+            session.flush()
+        finally:
+            session.calls_running -= 1
+            self._over(turn)
+
+    async def _pause(self, turn: _Turn, session: Session) -> None:
+        spent = self._clock() - turn.began
+        if spent < self._limits.slice_seconds:
+            return
+        self._share.charge(spent)
+        turn.resting = True
+        await asyncio.sleep(self._share.wait())
+        turn.resting = False
+        turn.began = self._clock()
+        if session.closed:
+            raise RpcError(ErrorCode.BUSY, "The connection was closed.")
+
+    def _step_aside(self, turn: _Turn) -> None:
+        """A call that waits for something else, a disk for example, does not keep the others waiting."""
+        left = self._limits.aside_seconds - (self._clock() - turn.began)
+        if turn.resting or left > 0.0:
+            delay = self._limits.aside_seconds if turn.resting else left
+            turn.aside = self._loop.call_later(delay, self._step_aside, turn)
+        else:
+            self._over(turn)
+
+    def _over(self, turn: _Turn) -> None:
+        if turn.aside is not None:
+            turn.aside.cancel()
+        if self._holder is turn:
+            self._share.charge(self._clock() - turn.began)
+            self._holder = None
+        self.look_again()
+
+    def _next_number(self) -> int:
+        self._turns += 1
+        return self._turns
