@@ -3,11 +3,12 @@
 `ConfigState` holds two configurations: the *active* one, by which the rules judge, and the *wished* one, which the
 files ask for. Pending changes are nothing but the loosening differences between them. At the reset the wished one
 becomes active. Both are stored, so that neither a restart nor an edited, broken or deleted file loosens anything.
+Another API key of a login that is in force does not wait for a time but for the gateway to accept it.
 No clock, file or network here: time comes as an argument, storage and the reset schedule are handed in.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ from daemon.config_files import (
 )
 from daemon.config_loader import write_templates
 from daemon.config_state_store import FileStateStore, StateStore, StateUnreadable, seal, unseal
-from shared.config import AccountsConfig, ResetConfig, RiskConfig
+from shared.config import AccountsConfig, LoginConfig, ResetConfig, RiskConfig
 from shared.config_changes import Change, diff, split, tree_of
+from shared.login_changes import changed_keys, with_keys_in_force
 from shared.paths import Home
 
 __all__ = [
@@ -61,6 +63,7 @@ class FileChange:
 
     @property
     def id(self) -> str:
+        """By which it is named when it is to be taken back; the same for the same change."""
         return hashlib.sha256(f"{self.file} {self.change.id}".encode()).hexdigest()[:12]
 
 
@@ -198,21 +201,33 @@ class ConfigState:
         valid = [found for found in files.values() if isinstance(found, BaseModel)]
         return replace(self.propose(valid, at), errors=errors, used_last_good=kept)
 
-    def propose(self, parts: Sequence[BaseModel], at: int) -> Report:
-        """Change to new, valid configurations (any of the three) as far as the policy lets it happen now."""
+    @property
+    def untried_keys(self) -> list[LoginConfig]:
+        """Wished logins that are in force with another API key: to be tried at the gateway, see `propose`."""
+        return changed_keys(self._active.accounts, self._wished.accounts)
+
+    def propose(self, parts: Sequence[BaseModel], at: int, accepted: Collection[LoginConfig] = ()) -> Report:
+        """Change to new, valid configurations (any of the three) as far as the policy lets it happen now.
+
+        `accepted`: logins whose API keys the gateway has just accepted; all other keys in force stay as they are.
+        """
+        # What has waited long enough is in force by now, or a change asked for just after the reset would go with it.
+        matured = self.advance(at)
         wished = self._wished
         for part in parts:
             wished = wished.with_part(part)
-        active = self._active
-        if self._active.risk.policy.loosen == "immediately" or not protects(self._active):
+        if not protects(self._active):
             active = wished
+        elif self._active.risk.policy.loosen == "immediately":
+            active = self._keeping_keys(wished, accepted)
         else:
-            active = Configuration(
+            parted = Configuration(
                 split(self._active.risk, wished.risk)[0],
                 split(self._active.accounts, wished.accounts)[0],
                 split(self._active.holidays, wished.holidays)[0],
             )
-        waiting = any(change.effect == "loosens" for file in FILES for change in _diff(active, wished, file))
+            active = replace(parted, accounts=with_keys_in_force(parted.accounts, wished.accounts, accepted))
+        waiting = _waits(active, wished)
         effective_at = self._effective_at
         if not waiting:
             effective_at = None
@@ -225,18 +240,31 @@ class ConfigState:
             no_reset_before = max(no_reset_before, at + SHORTEST_DAY_US)
         applied = [FileChange(file, change) for file in FILES for change in _diff(self._active, active, file)]
         self._save(active, wished, effective_at, no_reset_before)
-        return Report(applied=applied, pending=self.pending)
+        return Report(applied=matured + applied, pending=self.pending)
 
     def advance(self, at: int) -> list[FileChange]:
-        """Make the wished configuration active if its time has come; returns what changed."""
+        """Make the wished configuration active if its time has come; returns what changed.
+
+        A key that the gateway has not accepted goes on waiting, to the next reset.
+        """
         if self._effective_at is None or at < self._effective_at:
             return []
-        applied = [FileChange(file, change) for file in FILES for change in _diff(self._active, self._wished, file)]
+        active = self._keeping_keys(self._wished, ())
+        applied = [FileChange(file, change) for file in FILES for change in _diff(self._active, active, file)]
         no_reset_before = self._no_reset_before
-        if self._wished.risk.reset != self._active.risk.reset:
+        if active.risk.reset != self._active.risk.reset:
             no_reset_before = self._effective_at + SHORTEST_DAY_US
-        self._save(self._wished, self._wished, None, no_reset_before)
+        effective_at = None
+        if _waits(active, self._wished):
+            effective_at = self._next_reset(active.risk.reset, max(at, no_reset_before - 1))
+        else:
+            active = self._wished
+        self._save(active, self._wished, effective_at, no_reset_before)
         return applied
+
+    def _keeping_keys(self, wished: Configuration, accepted: Collection[LoginConfig]) -> Configuration:
+        kept = with_keys_in_force(wished.accounts, self._active.accounts)
+        return replace(wished, accounts=with_keys_in_force(kept, wished.accounts, accepted))
 
     def time_known(self, at: int) -> None:
         """The time has only now become known: what waits, by whatever clock, waits for the first reset after `at`."""
@@ -306,6 +334,10 @@ def open_configuration(home: Home, at: int, next_reset: NextReset) -> tuple[Conf
     written = [] if store.exists() else write_templates(home)
     state, report = ConfigState.start(store, load_files(home), at, next_reset)
     return state, report, written
+
+
+def _waits(active: Configuration, wished: Configuration) -> bool:
+    return any(change.effect == "loosens" for file in FILES for change in _diff(active, wished, file))
 
 
 def _diff(old: Configuration, new: Configuration, file: FileName) -> list[Change]:

@@ -388,10 +388,11 @@ class LoginConfig(Settings):
     username: Annotated[
         str, setting("User name", "Name of the login.", looser="any"), Field(min_length=1, max_length=256)
     ]
+    # Any change waits until the gateway has accepted the other key: with a wrong one nothing is protected.
     api_key: Annotated[
         SecretStr,
         BeforeValidator(_api_key),
-        setting("API key", "keyring (the system's key store), or the key itself.", looser="neutral"),
+        setting("API key", "keyring (the system's key store), or the key itself.", looser="any"),
     ] = SecretStr("keyring")
     accounts: Annotated[
         Literal["all"] | tuple[int, ...],

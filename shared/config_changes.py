@@ -19,12 +19,12 @@ from shared.config import (
     AccountsConfig,
     Holiday,
     HolidayCalendar,
-    LoginConfig,
     ResetConfig,
     RiskConfig,
     RulesConfig,
 )
 from shared.config_strictness import Context, Tree, strictest_group, strictest_rules
+from shared.login_changes import strictest_logins
 
 Effect = Literal["tightens", "loosens", "neutral"]
 type AnyConfig = RiskConfig | AccountsConfig | HolidayCalendar
@@ -250,45 +250,10 @@ def _accounts_tree(config: AccountsConfig) -> Tree:
 
 
 def _strictest_accounts(old: AccountsConfig, new: AccountsConfig) -> AccountsConfig:
-    """All accounts that either protects; one that moves to another enabled login stays protected and simply moves."""
-    before = {login.username.casefold(): login for login in old.logins}
-    after = {login.username.casefold(): login for login in new.logins}
-    moved = {number: name for name, login in after.items() if login.enabled for number in _listed(login)}
-    logins = [
-        _strictest_login(before.get(name), after.get(name), {n for n, owner in moved.items() if owner != name})
-        for name in dict.fromkeys([*after, *before])
-    ]
-    kept = [login for login in logins if login is not None]
-    active = {number for login in kept if login.enabled for number in _listed(login)}
     return AccountsConfig(
         gateway=strictest_group(old.gateway, new.gateway, Context(ResetConfig())),
-        logins=tuple(
-            login
-            if login.enabled or login.accounts == "all"
-            else login.model_copy(update={"accounts": tuple(n for n in _listed(login) if n not in active)})
-            for login in kept
-        ),
+        logins=strictest_logins(old, new),
     )
-
-
-def _listed(login: LoginConfig) -> tuple[int, ...]:
-    return () if login.accounts == "all" else login.accounts
-
-
-def _strictest_login(old: LoginConfig | None, new: LoginConfig | None, moved: set[int]) -> LoginConfig | None:
-    if old is None or not old.enabled:
-        return new
-    still = tuple(number for number in _listed(old) if number not in moved)
-    if new is None or not new.enabled:
-        if old.accounts != "all" and not still:
-            return new
-        return old.model_copy(
-            update={"accounts": old.accounts if old.accounts == "all" else still}
-            | ({"api_key": new.api_key} if new is not None else {})
-        )
-    if old.accounts == "all" or new.accounts == "all":
-        return new.model_copy(update={"accounts": "all"})
-    return new.model_copy(update={"accounts": tuple(dict.fromkeys([*new.accounts, *still]))})
 
 
 # --- holidays.yaml -------------------------------------------------------------------------------------------------

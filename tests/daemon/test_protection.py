@@ -196,6 +196,50 @@ def test_propose_when_a_later_wish_comes_keeps_the_first_date() -> None:
     assert [waiting.effective_at for waiting in state.pending] == [at("17:00")]
 
 
+def test_propose_when_a_loosening_comes_just_after_the_reset_waits_for_the_next_one() -> None:
+    state = started()
+    state.propose([risk(("limit: 5,", "limit: 6,"))], at("10:00"))
+    just_after = at("17:00") + 300_000  # before any tick has made what waited come true
+    report = state.propose([risk(("limit: 5,", "limit: 6,"), ("limit: -500", "limit: -600"))], just_after)
+    assert [(str(w.change.new), w.effective_at) for w in report.pending] == [("-600", at("24 17:00"))]
+    assert [item.change.path for item in report.applied] == ["rules.max_contracts.limit"]
+    assert limit(state) == -500
+
+
+def keyed(key: str, **more: object) -> AccountsConfig:
+    return AccountsConfig.model_validate({"logins": [{"username": "trader1", "api_key": key, **more}]})
+
+
+@pytest.mark.parametrize("loosen", ["next_reset", "immediately"])
+def test_propose_when_a_key_changes_keeps_the_one_in_force_until_the_gateway_accepts_the_other(loosen: str) -> None:
+    store = MemoryStore()
+    policy = risk(("loosen: next_reset", f"loosen: {loosen}"))
+    state = started(store, files(policy, keyed("right")))
+    report = state.propose([keyed("wrong")], at("10:00"))
+    assert [waiting.change.path for waiting in report.pending] == ["logins.trader1.api_key"]
+    assert state.active.accounts == keyed("right")
+    assert [login.username for login in state.untried_keys] == ["trader1"]
+    # No reset and no restart puts a key in force that was never accepted.
+    assert state.advance(at("17:00")) == []
+    assert (state.active.accounts, state.effective_at) == (keyed("right"), at("24 17:00"))
+    again = ConfigState.start(store, files(policy, keyed("wrong")), at("25 18:00"), next_reset)[0]
+    assert again.active.accounts == keyed("right")
+    # One that was accepted meanwhile is not the one that was tried.
+    again.propose([keyed("other")], at("25 18:01"), keyed("wrong").logins)
+    assert again.active.accounts == keyed("right")
+    report = again.propose([], at("25 18:02"), keyed("other").logins)
+    assert [item.change.path for item in report.applied] == ["logins.trader1.api_key"]
+    assert (again.active.accounts, again.pending, again.untried_keys) == (keyed("other"), [], [])
+
+
+def test_propose_when_a_login_is_switched_off_with_another_key_keeps_its_key_until_the_reset() -> None:
+    state = started(loaded=files(accounts=keyed("right")))
+    state.propose([keyed("wrong", enabled=False)], at("10:00"))
+    assert state.active.accounts == keyed("right")
+    state.advance(at("17:00"))
+    assert state.active.accounts == keyed("wrong", enabled=False)
+
+
 def test_propose_when_disk_is_full_changes_nothing() -> None:
     store = MemoryStore()
     state = started(store)

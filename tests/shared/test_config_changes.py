@@ -290,8 +290,13 @@ def test_split_when_a_gateway_address_changes_waits() -> None:
 def test_diff_when_a_key_changes_never_shows_it() -> None:
     old, new = logins({**A_ALL, "api_key": "secret-one"}), logins({**A_ALL, "api_key": "secret-two"})
     changes = diff(old, new)
-    assert [change.effect for change in changes] == ["neutral"]
+    assert [change.effect for change in changes] == ["loosens"]  # the new key may be wrong
     assert "secret" not in repr(changes)
+    assert split(old, new)[0] == old
+    off = {"enabled": False, "api_key": "secret-two"}
+    assert split(old, logins({**A_ALL, **off}))[0] == old
+    assert split(logins({**A_ALL, **off}), old) == (old, [])  # nothing is in force yet
+    assert split(old, logins({"username": "A", "api_key": "secret-one"}))[0] == old  # perhaps another user
 
 
 def calendar(zone: str = "America/Chicago", **dates: dict[str, Any]) -> HolidayCalendar:
