@@ -55,7 +55,7 @@ from daemon.core.rule import (
 )
 from daemon.core.sessions import Sessions
 from daemon.core.state import AccountState, Market
-from daemon.core.timetable import Timetable
+from daemon.core.timetable import TRADES_PATIENCE_US, Timetable, waits_for_trades
 from daemon.core.units import SECOND_US
 from shared.config import HolidayCalendar, RiskConfig
 from shared.models import ActionResult, LockoutKind, OrderType
@@ -362,6 +362,14 @@ class Engine:
             triggers = ALL_TRIGGERS
         if self._judge.expire(account, out):
             triggers = ALL_TRIGGERS
+        if waits_for_trades(account) and self.now >= account.first_read_at + TRADES_PATIENCE_US:
+            account.trades_given_up = True
+            triggers = ALL_TRIGGERS
+            text = (
+                f"The day's trades of account {account.account_id} cannot be read; its realized loss is judged by the"
+                " trades known so far."
+            )
+            out.append(Alert(self.now, account.account_id, text))
         self._touched(account, triggers, out)
 
     def _regroup(self, account: AccountState) -> None:

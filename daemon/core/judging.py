@@ -25,6 +25,8 @@ from daemon.core.state import AccountState, Latch
 from shared.config import RulesConfig
 from shared.models import MANUAL_RULE_ID, LockoutKind
 
+_TRADES = mask_of([Trigger.TRADES])
+
 
 class Judge:
     """The rules of every account, with what the engine keeps of each. `view` is set anew with each configuration."""
@@ -94,7 +96,8 @@ class Judge:
         judged = []
         for state in states:
             rule = state.rule
-            if state.needs & unread:
+            missing = state.needs & unread
+            if missing and not (missing == _TRADES and account.trades_given_up and state.rule.partial):
                 state.due = None
                 continue
             judged.append(state)

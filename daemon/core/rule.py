@@ -231,6 +231,9 @@ class Rule:
     needs: ClassVar[frozenset[Trigger]] = frozenset()
     """Reads (POSITIONS, ORDERS, TRADES) that must have succeeded once before the rule can be judged."""
 
+    partial: ClassVar[bool] = False
+    """Whether the rule is judged by the trades known so far when the day's trades cannot be read; see `Engine`."""
+
     sums: ClassVar[bool] = False
     """Whether the rule looks at the unrealized P&L of all positions together: `watch_total` in place of `watch`."""
 

@@ -109,6 +109,8 @@ class AccountState:
     positions_read_at: int = 0
     orders_read_at: int = 0
     trades_read_at: int = 0
+    first_read_at: int = 0
+    trades_given_up: bool = False
     gap_at: int = 0
     last_event_at: int = 0
     first_action_at: int = 0
@@ -230,6 +232,7 @@ class AccountState:
             if read_at < started and self._position_events.get(contract_id, -1) < started:
                 self._position_reads[contract_id] = started
         self.positions_read_at = max(self.positions_read_at, started)
+        self.first_read_at = self.first_read_at or self.positions_read_at
 
     def apply_order(self, order: OrderRecord, at: int) -> None:
         """Take a pushed order in. An order that has ended never works again."""
@@ -276,6 +279,7 @@ class AccountState:
     def apply_trades(self, event: TradesSnapshot) -> bool:
         """Take a read of the day's trades in. Returns whether the day's figures changed."""
         changed = False
+        self.trades_given_up = False
         for trade in event.trades:
             changed |= self.ledger.add(trade)
         self.trades_read_at = max(self.trades_read_at, min(event.started_at, event.at))

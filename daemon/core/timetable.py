@@ -10,6 +10,14 @@ from daemon.core.rule import UNPLANNED, RuleState, View
 from daemon.core.state import AccountState
 from daemon.core.units import SECOND_US
 
+TRADES_PATIENCE_US = 60 * SECOND_US
+"""How long a first read of the day's trades is waited for before the realized loss is judged without it."""
+
+
+def waits_for_trades(account: AccountState) -> bool:
+    """Whether all that is missing of an account is a read of its trades."""
+    return not account.trades_read_at and bool(account.first_read_at) and not account.trades_given_up
+
 
 class Timetable:
     """The next due time of every account, and the earliest of all (`due`, microseconds UTC)."""
@@ -50,6 +58,8 @@ class Timetable:
             if state.timed:
                 state.due = _ask(account, state, view, out)
         due = account.ledger.day_end
+        if waits_for_trades(account):
+            due = min(due, account.first_read_at + TRADES_PATIENCE_US)
         for lockout in account.locks.values():
             if lockout.expires_at is not None:
                 due = min(due, lockout.expires_at)

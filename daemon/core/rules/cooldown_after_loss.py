@@ -26,6 +26,7 @@ class CooldownAfterLossRule(Rule):
     key = "cooldown_after_loss"
     triggers = frozenset({Trigger.TRADES})
     needs = frozenset({Trigger.TRADES})
+    partial = True
 
     config: CooldownAfterLoss
 

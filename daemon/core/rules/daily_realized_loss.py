@@ -18,6 +18,7 @@ class DailyRealizedLossRule(Rule):
     key = "daily_realized_loss"
     triggers = frozenset({Trigger.TRADES})
     needs = frozenset({Trigger.TRADES})
+    partial = True
 
     config: DailyRealizedLoss
 

@@ -33,6 +33,7 @@ class DailyTotalLossRule(Rule):
     key = "daily_total_loss"
     triggers = frozenset({Trigger.QUOTES, Trigger.POSITIONS, Trigger.TRADES, Trigger.TIMER})
     needs = frozenset({Trigger.POSITIONS, Trigger.TRADES})
+    partial = True
     sums = True
 
     config: DailyTotalLoss

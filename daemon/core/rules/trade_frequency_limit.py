@@ -27,6 +27,7 @@ class TradeFrequencyLimitRule(Rule):
     key = "trade_frequency_limit"
     triggers = frozenset({Trigger.TRADES})
     needs = frozenset({Trigger.TRADES, Trigger.POSITIONS})
+    partial = True
 
     config: TradeFrequencyLimit
 

@@ -18,6 +18,7 @@ class WeeklyLossRule(Rule):
     key = "weekly_loss"
     triggers = frozenset({Trigger.TRADES})
     needs = frozenset({Trigger.TRADES})
+    partial = True
 
     config: WeeklyLoss
 
