@@ -138,7 +138,7 @@ class TestServiceFrozen(ServiceLife):
 
     def test_17_demo_when_run_from_the_unpacked_folder_enforces_every_rule(self, windows: Windows) -> None:
         folder = windows.path(UNPACKED)
-        code, said = windows.run("cmd.exe", "/c", "riskd", "demo", "--headless", "--speed", "5", cwd=folder)
+        code, said = windows.run("cmd.exe", "/c", "riskd", "demo", "--headless", cwd=folder)
 
         assert code == 0, said
         assert f"{len(RULE_NAMES)} of {len(RULE_NAMES)} rules enforced." in said, said
