@@ -120,7 +120,7 @@ class Alerts:
 
     def send(self, kind: str, text: str) -> None:
         """Hand an alert over; returns at once. With too many waiting it is dropped and counted."""
-        if not any(target.enabled and kind in target.kinds for target in self._targets.values()):
+        if not any(target.enabled and kind in target.kinds for target in list(self._targets.values())):
             return
         self._start()
         try:
@@ -179,10 +179,14 @@ class Alerts:
             ]
 
     def close(self, seconds: float = 2.0) -> None:
-        """End the thread; what waits for a retry is given up."""
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join(seconds)
+        """End the thread, in so many seconds; what waits for a retry is given up."""
+        if self._thread is None:
+            return
+        try:
+            self._queue.put(None, timeout=seconds / 2)
+        except queue.Full:
+            return  # the service does not take what waits: it is given up with the process
+        self._thread.join(seconds / 2)
 
     # ---- in the alerts' thread
 
@@ -224,6 +228,9 @@ class Alerts:
             return
         if message.tries >= len(RETRY_SECONDS):
             logger.error("An alert to {} was given up: {}", target.name, error)
+            return
+        if len(self._waiting) >= QUEUE_LIMIT:
+            self.dropped += 1
             return
         message.due = now + RETRY_SECONDS[message.tries]
         message.tries += 1

@@ -25,9 +25,11 @@ class Configuration:
     holidays: HolidayCalendar
 
     def part(self, file: FileName) -> BaseModel:
+        """What one file holds."""
         return {"risk_config.yaml": self.risk, "accounts.yaml": self.accounts, "holidays.yaml": self.holidays}[file]
 
     def with_part(self, part: BaseModel) -> "Configuration":
+        """The same with one file's content exchanged, told by its type. Raises TypeError for any other."""
         if isinstance(part, RiskConfig):
             return replace(self, risk=part)
         if isinstance(part, AccountsConfig):

@@ -37,6 +37,7 @@ class FileStateStore:
         return self._path.exists() or self._copy.exists()
 
     def load(self) -> str | None:
+        """The stored text, None if there never was one. Raises StateUnreadable."""
         existing = [path for path in (self._path, self._copy) if path.exists()]
         for path in existing:
             try:
@@ -50,6 +51,7 @@ class FileStateStore:
         return None
 
     def save(self, text: str) -> None:
+        """Store the text durably, twice. Raises OSError."""
         write_atomically(self._path, text)
         write_atomically(self._copy, text)
 

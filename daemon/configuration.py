@@ -149,11 +149,7 @@ class ConfigurationService:
             text = request.yaml if request.yaml is not None else patch_text(read_text(path), request.patch or {})
             part = _LOADERS[request.file](text, request.file)
         except ConfigErrors as errors:
-            raise RpcError(
-                ErrorCode.INVALID_PARAMS,
-                f"set_config: {errors.errors[0]}",
-                {"errors": [{"line": e.line, "path": e.path, "text": str(e)} for e in errors.errors]},
-            ) from None
+            raise refusal("set_config", errors) from None
         except PatchError as error:
             raise RpcError(ErrorCode.INVALID_PARAMS, f"set_config: {error}") from None
         if request.dry_run:
@@ -168,6 +164,23 @@ class ConfigurationService:
             ) from None
         self._seen = self._signature()
         return self._shown(self._propose([part]))
+
+    def change_all(self, requests: Sequence[SetConfigParams], caller: Factor, *, dry_run: bool = False) -> Row:
+        """Change several files by their texts: all of them, or none because one is not valid."""
+        previews = [self.change(request.model_copy(update={"dry_run": True}), caller) for request in requests]
+        changes = [
+            {"file": request.file, **change}
+            for request, preview in zip(requests, previews, strict=True)
+            for change in preview["changes"]
+        ]
+        if dry_run:
+            return {"changes": changes}
+        if any(change["effect"] == "loosens" for change in changes):
+            # Before the first file is written, not in the middle.
+            caller.require_second_factor()
+        for request in requests:
+            self.change(request, caller)
+        return {"changes": changes, "pending": self.pending_rows()}
 
     def cancel(self, change_id: str) -> list[Row]:
         """Take a waiting change back, in the file too."""
@@ -301,6 +314,12 @@ class ConfigurationService:
             "pending": self.pending_rows(),
             "errors": [str(error) for error in report.errors],
         }
+
+
+def refusal(method: str, errors: ConfigErrors) -> RpcError:
+    """The answer to a configuration that is not valid: the first error in the sentence, all of them as data."""
+    rows = [{"line": error.line, "path": error.path, "text": str(error)} for error in errors.errors]
+    return RpcError(ErrorCode.INVALID_PARAMS, f"{method}: {errors.errors[0]}", {"errors": rows})
 
 
 def _names(changes: Sequence[FileChange]) -> str:

@@ -169,6 +169,7 @@ class KeyringFactor:
 
     @property
     def recovery_codes_left(self) -> int:
+        """How many recovery codes have not been used; 0 while the key store is being read."""
         return 0 if self._factor is None else self._factor.recovery_codes_left
 
     def pause_left(self, now: int) -> int:

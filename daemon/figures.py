@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from daemon.core.decisions import Lockout
 from daemon.core.engine import Engine
 from daemon.core.state import AccountState, Position
 from daemon.core.units import dollars, to_iso
+from daemon.store.rows import lockout_row
+from daemon.store.statements import STATEMENTS
 from shared.models import RULE_NAMES, PositionType
 from shared.schema import price_text
 
@@ -123,26 +124,9 @@ def pnl(engine: Engine, account: AccountState) -> Row:
     }
 
 
-def lockout_row(lockout: Lockout) -> Row:
-    """One lockout."""
-    return {
-        "id": lockout.id,
-        "account_id": lockout.account_id,
-        "rule_id": lockout.rule_id,
-        "kind": str(lockout.kind),
-        "symbol": lockout.symbol,
-        "reason": lockout.reason,
-        "locked_at": to_iso(lockout.locked_at),
-        "expires_at": time_or_none(lockout.expires_at),
-        "cleared_at": time_or_none(lockout.cleared_at),
-        "cleared_by": lockout.cleared_by,
-        "clear_due_at": time_or_none(lockout.clear_due_at),
-    }
-
-
 def lockout_rows(account: AccountState) -> list[Row]:
     """The active lockouts of an account."""
-    return [lockout_row(lockout) for lockout in account.locks.values()]
+    return [STATEMENTS["lockouts"].as_shown(lockout_row(lockout)) for lockout in account.locks.values()]
 
 
 def locked_until(account: AccountState) -> str | None:

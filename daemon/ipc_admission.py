@@ -27,6 +27,8 @@ from typing import NamedTuple
 
 
 class Rank(Enum):
+    """What a connection has shown of itself so far."""
+
     LOBBY = 0
     GUEST = 1
     SUBSCRIBER = 2
@@ -84,6 +86,7 @@ class Admission:
         return number in self._places
 
     def rank(self, number: int) -> Rank:
+        """The rank of a connection that is there."""
         return self._places[number].rank
 
     def enter(self, number: int, now: float) -> int | None:
@@ -137,6 +140,7 @@ class Admission:
         self._places[number].rank = Rank.SUBSCRIBER if subscribed else Rank.GUEST
 
     def leave(self, number: int) -> None:
+        """Forgets a connection; one that is not there is no matter."""
         self._places.pop(number, None)
 
     def _who_gives_way(self, now: float) -> int | None:

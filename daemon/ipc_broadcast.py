@@ -33,6 +33,7 @@ class EventBody:
         return cls(topic, b'{"jsonrpc":"2.0","method":"event","params":' + params[:-1] + b',"seq":')
 
     def line(self, seq: int) -> bytes:
+        """The event as it goes over the wire, with its number."""
         return b"%b%d}}\n" % (self._head, seq)
 
 
@@ -52,9 +53,11 @@ class Broadcaster:
         self._waiting: dict[_Slot, object] = {}
 
     def join(self, sink: Sink, topic: str) -> None:
+        """From now on the sink gets the topic's events; again is no matter."""
         self._sinks.setdefault(topic, {})[sink] = None
 
     def part(self, sink: Sink, topic: str) -> None:
+        """From now on it does not; one that never joined is no matter."""
         sinks = self._sinks.get(topic)
         if sinks is not None:
             sinks.pop(sink, None)

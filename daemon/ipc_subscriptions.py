@@ -29,6 +29,7 @@ class Subscriptions:
         self._timer: asyncio.TimerHandle | None = None
 
     def wanted(self, topic: str) -> bool:
+        """Whether anybody listens to a topic."""
         return self._broadcaster.wanted(topic)
 
     def publish(self, topic: str, account_id: int | None, data: object, key: str | None) -> None:

@@ -35,6 +35,7 @@ class ConfigText:
 
     @classmethod
     def of(cls, config: RiskConfig, calendar: HolidayCalendar) -> ConfigText:
+        """The texts of a configuration."""
         return cls(config.model_dump_json(), calendar.model_dump_json())
 
     def parsed(self) -> tuple[RiskConfig, HolidayCalendar]:

@@ -54,6 +54,7 @@ class Restored:
 
     @property
     def sentence(self) -> str:
+        """What came back, for people."""
         named = ", ".join(f"{count} of {table}" for table, count in self.rows.items() if count)
         return f"From the backup {self.file} came back what was missing: {named or 'nothing was'}."
 

@@ -102,6 +102,7 @@ class SecondFactor:
 
     @property
     def recovery_codes_left(self) -> int:
+        """How many recovery codes have not been used."""
         return 0 if self._kept is None else len(self._kept.recovery)
 
     def pause_left(self, now: int) -> int:

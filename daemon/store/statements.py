@@ -64,6 +64,10 @@ class TableStatements:
             row[name] = reader(row[name])
         return row
 
+    def as_shown(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row of Python values as the socket shows it, whether or not it is in the file."""
+        return self.shown(self.bind(row))
+
 
 def _with_dialect(convert: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     return lambda value: convert(value, None)

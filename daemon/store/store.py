@@ -123,8 +123,7 @@ class Store:
         None for a decision that has none, or had one long ago. It need not be on disk yet.
         """
         row = self._decisions.entry(decision)
-        entries = STATEMENTS["enforcement_log"]
-        return None if row is None else entries.shown(entries.bind(row))
+        return None if row is None else STATEMENTS["enforcement_log"].as_shown(row)
 
     def record_event(self, event: Event) -> None:
         """Note what an event says of positions, orders, trades, accounts and contracts; other kinds are ignored."""

@@ -85,6 +85,30 @@ def test_slow_service_does_not_hold_the_caller_up() -> None:
     gate.set()
 
 
+def test_close_when_nothing_is_taken_any_more_returns_in_time() -> None:
+    gate = threading.Event()
+    made = make(lambda address, title, text: gate.wait(20))
+    made.set_target("phone", "json://127.0.0.1:9", ["error"])
+    for number in range(module.QUEUE_LIMIT + 10):
+        made.send("error", f"{number}")
+    closing = threading.Thread(target=made.close, args=(0.1,))
+    closing.start()
+    closing.join(5)
+    assert not closing.is_alive()
+    gate.set()
+
+
+def test_messages_that_wait_for_a_retry_are_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make(lambda address, title, text: False)
+    monkeypatch.setattr(module, "QUEUE_LIMIT", 5)
+    made.set_target("phone", "json://127.0.0.1:9", ["error"])
+    for number in range(20):
+        made.send("error", f"{number}")
+    eventually(lambda: made.dropped == 15)
+    assert made.rows()[0]["waiting"] == 5
+    made.close()
+
+
 def test_targets_are_kept_without_their_addresses() -> None:
     kept: list[Any] = []
     made = make(lambda address, title, text: True, kept)
