@@ -16,8 +16,8 @@ from gui.views.admin.accounts import LoginDialog
 from gui.views.admin.alerts import TargetDialog
 from gui.views.admin.audit import first_break
 from gui.views.admin.dialogs import Ask
+from gui.views.admin.holiday_dialog import HolidayDialog
 from gui.views.admin.review import ReviewDialog
-from gui.views.admin.sessions import HolidayDialog
 from tests.gui.admin.stage import Stage, stage
 
 EMPTY: dict[str, Any] = {"rules": {"daily_realized_loss": {"limit": -500}}}
@@ -67,7 +67,7 @@ async def test_rules_when_edited_are_reviewed_applied_taken_back_and_read_as_tex
         assert rules.max_contracts is not None and rules.max_contracts.limit == 3
         assert rules.daily_realized_loss is not None and rules.daily_realized_loss.limit == -500
         assert "Applied" in here.said() and page.tabs.tabText(2) == "Waiting (1)"
-        assert "limit: -800" in page.yaml.toPlainText()
+        assert "limit: -800" in page.yaml.text
 
         # What waits already is no change again.
         page.tabs.setCurrentIndex(0)
@@ -91,7 +91,7 @@ async def test_rules_when_edited_are_reviewed_applied_taken_back_and_read_as_tex
         page.take_back.click()
         await here.settled()
         assert page.pending.rowCount() == 0 and page.tabs.tabText(2) == "Waiting"
-        assert "-800" not in page.yaml.toPlainText()
+        assert "-800" not in page.yaml.text
 
         # What an account has of its own, beside what it inherits.
         page.tabs.setCurrentIndex(0)
@@ -112,18 +112,18 @@ async def test_rules_when_edited_are_reviewed_applied_taken_back_and_read_as_tex
         page.scope.setCurrentIndex(0)
         page.take_text("version: 1\nrules:\n  daily_realized_loss: {limit: 500}\n")
         await here.settled()
-        assert "line 3" in page.yaml_notes.words.text()
+        assert "line 3" in page.yaml.notes.words.text()
         page.discard.click()
         page.preset_menu.actions()[0].trigger()
         await here.settled()
-        assert page.yaml.toPlainText() == page._presets[0]["yaml"]
+        assert page.yaml.text == page._presets[0]["yaml"]
         assert engine.config.rules.max_contracts is not None and engine.config.rules.max_contracts.limit == 2
         page.discard.click()
 
         # A rule that was never named is turned on with valid values; What if takes the edits over.
         page.tabs.setCurrentIndex(0)
         page.choose("weekly_loss")
-        page.switch.click()
+        page.editor.switch.click()
         assert page.draft.enabled("weekly_loss") and not page.draft.errors()
         page.try_out.click()
         what_if = here.window.what_if
