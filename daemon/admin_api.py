@@ -16,7 +16,8 @@ from loguru import logger
 
 from daemon import figures, log_reading, restore, run_history
 from daemon.alerts import AlertError, Alerts
-from daemon.api import Audit, Handler, Host, audited
+from daemon.api import Audit, Handler, Host
+from daemon.auditing import audited
 from daemon.backups import BackupError, list_backups
 from daemon.config_errors import ConfigErrors
 from daemon.config_loader import load_risk_config, read_text, revise

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from daemon import figures
+from daemon.auditing import audited
 from daemon.core.events import ClearRequested, LockRequested
 from daemon.core.units import SECOND_US, to_iso, to_micros
 from daemon.ipc_sessions import CallContext
@@ -103,24 +104,6 @@ class Host(Protocol):
 
     def request_stop(self, reason: str) -> None:
         """Begin the shutdown."""
-
-
-def audited(audit: Audit, name: str, handler: Handler) -> Handler:
-    """The handler of a method that changes something: what was asked and what came of it is noted, refusals too."""
-
-    async def run(params: Any, context: CallContext) -> object:
-        if getattr(params, "dry_run", False):
-            return await handler(params, context)  # changes nothing, and is asked at every key press
-        shown = params.model_dump(mode="json")
-        try:
-            result = await handler(params, context)
-        except RpcError as error:
-            await audit.append("admin", name, shown, f"refused: {error.message}")
-            raise
-        await audit.append("admin", name, shown, "done")
-        return result
-
-    return run
 
 
 class Api:

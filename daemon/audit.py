@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from daemon.credentials import redact
+from daemon.audit_secrets import without_secrets
 from daemon.store import Store, StoreError
 from daemon.store.database import connect_reading, explain
 from daemon.store.statements import STATEMENTS
@@ -26,8 +26,6 @@ HEAD_KEY: Final = "audit_head"
 
 _AUDIT: Final = STATEMENTS["audit_log"]
 _HASHED: Final = ("id", "at", "actor", "action", "params", "result", "previous_hash")
-_SECRET_KEYS: Final = ("api_key", "apikey", "password", "secret", "token", "proof", "mac", "nonce", "code")
-_REMOVED: Final = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +81,6 @@ class AuditLog:
                 return _verify(connection)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(explain(error, self._store.path)) from error
-
-
-def without_secrets(value: object) -> Any:
-    """A JSON-able value with everything taken out that stands under a key naming a secret, or looks like one."""
-    if isinstance(value, dict):
-        return {
-            str(key): _REMOVED if _names_secret(str(key)) and inner is not None else without_secrets(inner)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [without_secrets(inner) for inner in value]
-    return redact(value) if isinstance(value, str) else value
-
-
-def _names_secret(key: str) -> bool:
-    plain = key.lower().replace("-", "_")
-    return plain in _SECRET_KEYS or plain.endswith(("_key", "_token", "_secret", "_password"))
 
 
 def row_hash(row: dict[str, Any]) -> str:

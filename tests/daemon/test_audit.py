@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from daemon.audit import GENESIS, AuditLog, Broken, row_hash, without_secrets
+from daemon.audit import GENESIS, AuditLog, Broken, row_hash
+from daemon.audit_secrets import without_secrets
 from daemon.store import Store, StoreError
 from tests.store.samples import NOW, open_store, query
 
