@@ -157,17 +157,18 @@ class BalanceInFlight:
     """The account's balance as it goes with the fills told so far. Asked at each judgement of one rule.
 
     The balance comes as a message of its own. One that comes after its fills takes their place; one that comes before
-    them, while anything is open, waits for them, until `until` (microseconds UTC) at most.
+    them, while anything is open, waits for them, until `until` (microseconds UTC) at most. `net_then`: the day's net
+    P&L when the balance last came; what a rule before this one knew of it may be set at the begin.
     """
 
-    __slots__ = ("_balance", "_before", "_net", "_net_then", "_read_at", "until")
+    __slots__ = ("_balance", "_before", "_net", "_read_at", "net_then", "until")
 
     def __init__(self) -> None:
         self._balance: int | None = None
         self._before = 0
         self._read_at = (0, 0)
         self._net = 0
-        self._net_then = 0
+        self.net_then: int | None = None
         self.until: int | None = None
 
     def settled(self, account: AccountState, balance: int, now: int, *, exits: bool) -> int:
@@ -177,17 +178,19 @@ class BalanceInFlight:
         """
         exits = exits or bool(account.positions)
         net, read_at = account.ledger.net, (account.trades_read_at, account.ledger.day_start)
-        if self._balance is None or read_at != self._read_at:
+        if self._balance is None and self.net_then is not None and account.trades_read_at:
+            self._balance, self._read_at, self._net = balance, read_at, net  # the configuration changed: go on
+        elif self._balance is None or self.net_then is None or read_at != self._read_at:
             # Another day, or trades that were read: they are in the balance, unless they have only just been made.
-            self._balance, self._read_at, self._net, self._net_then, self.until = balance, read_at, net, net, None
+            self._balance, self._read_at, self._net, self.net_then, self.until = balance, read_at, net, net, None
             return balance
         told, self._net = net != self._net, net
         if balance != self._balance:
-            if net == self._net_then and exits:
+            if net == self.net_then and exits:
                 self._before, self.until = self._balance, now + SETTLING_US
-            self._balance, self._net_then = balance, net
+            self._balance, self.net_then = balance, net
         elif told and self.until is not None:
-            self._net_then, self.until = net, None  # the fills of a balance that came before them
+            self.net_then, self.until = net, None  # the fills of a balance that came before them
         if self.until is not None and (now >= self.until or not exits):
             self.until = None
-        return self._before if self.until is not None else balance + net - self._net_then
+        return self._before if self.until is not None else balance + net - self.net_then

@@ -97,6 +97,7 @@ class World:
         self.restarts = 0
         self.changed = False
         self.sound = True
+        self.last_order = 0
         self._ids = 0
         self._greet()
 
@@ -132,11 +133,16 @@ class World:
         chosen = [mail[place % len(mail)] for place in order] if order is not None and mail else mail
         for event in chosen + (chosen[:3] if twice else []):
             self.now += 1000
-            self.feed(event)
+            if isinstance(event, AccountUpdate):  # the permission is not what is mixed up here
+                self.feed(replace(event, can_trade=self.can_trade[event.account_id]))
+            else:
+                self.feed(event)
 
     def account_event(self, account: int) -> AccountUpdate:
         """The account as the broker lists it."""
-        return AccountUpdate(self.now, account, "trader1", f"A{account}", self.can_trade[account], 50_000_000_000)
+        booked = sum((trade.pnl or 0) - trade.fees for trade in self.trades[account].values() if not trade.voided)
+        balance = 50_000_000_000 + booked
+        return AccountUpdate(self.now, account, "trader1", f"A{account}", self.can_trade[account], balance)
 
     def snapshots(self, account: int) -> list[Event]:
         """Reads of everything, begun now."""
@@ -179,7 +185,7 @@ class World:
 
     def fill(self, account: int, contract: str, size: int, order_id: int | None = None) -> None:
         """A market order of that signed size is filled."""
-        order_id = order_id or self.new_id()
+        order_id = self.last_order = order_id or self.new_id()
         self.now += 1000
         known = self.held.get((account, contract))
         before = known.size if known is not None else 0
@@ -209,6 +215,7 @@ class World:
         average = self.held[account, contract].price if after else 0
         created = self.held[account, contract].created_at if after else 0
         self.mail.append(PositionUpdate(0, account, PositionRecord(contract, after, average, 1, created)))
+        self.mail.append(self.account_event(account))
 
     @staticmethod
     def _pnl(contract: str, known: Held | None, size: int, price: int) -> int:

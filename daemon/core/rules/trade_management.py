@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.core.events import Contract, OrderRecord, signed
+from daemon.core.leftovers import CLOCK_SLACK_US
 from daemon.core.rule import EVERY_QUOTE, NO_WATCH, NOTHING, Gauge, MoveStop, Rule, Trigger, Verdict, View, Watch
 from daemon.core.state import AccountState, Position
 from daemon.core.units import SECOND_US, nanos_to_price
@@ -17,19 +18,30 @@ REFUSED_PAUSE_US = 30 * SECOND_US
 """How long a price that the gateway refused is not tried again."""
 
 
+_MEMORY = "best prices"
+
+
 @dataclass(slots=True)
 class _Followed:
-    """A position: when it was opened at which average, its best exit price since (nanos), its stop's last move."""
+    """A position: when it was opened at which average, its best exit price since (nanos), its stop's last move.
+
+    `aim`: where a stop belongs by the best price, 0 while nothing has been reached.
+    """
 
     opened_at: int
     average: int
     best: int
     moved_at: int = 0
     target: int = 0
+    aim: int = 0
 
 
 class TradeManagementRule(Rule):
-    """Moves a stop to the entry at the trigger, then behind the best price; only tighter, at most once a second."""
+    """Moves a stop to the entry at the trigger, then behind the best price; only tighter, at most once a second.
+
+    What the best price asks for is kept over restarts and changes of the configuration: a stop that could not be moved
+    yet, or is placed later, is moved all the same.
+    """
 
     rule_id = "RULE-012"
     key = "trade_management"
@@ -45,17 +57,23 @@ class TradeManagementRule(Rule):
         self._trail = trailing if trailing is not None and trailing.enabled else None
         self._followed: dict[str, _Followed] = {}
         self._moving: list[MoveStop] = []
+        self._recalled = self._changed = False
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
+        if not self._recalled:
+            self._recall(account)
         if not account.positions:
-            self._followed.clear()
+            if self._followed:
+                self._followed.clear()
+                self._keep(account, view)
             self._moving = []
             return NOTHING
         here = view.contract_id
         verdicts = [] if here is None else [move for move in self._moving if move.contract_id != here]
         for gone in [known for known in self._followed if known not in account.positions]:
             del self._followed[gone]
+            self._changed = True
         for position in view.positions(account):
             contract = view.market.contracts.get(position.contract_id)
             price = view.market.price_of(position)
@@ -64,19 +82,46 @@ class TradeManagementRule(Rule):
             if position.contract_id in account.latches:
                 continue  # it is being closed
             followed = self._follow(position, price)
+            target = self._target(position, contract, followed)
+            if target != (followed.aim or None):
+                followed.aim, self._changed = target or 0, True
             stops = self._stops(account, position)
             if not stops:
                 continue
-            target = self._target(position, contract, followed)
             if target is None or (price - target) * position.size <= 0:
                 continue  # nothing reached yet, or the market is beyond where the stop belongs
             verdicts += self._moves(account, position, stops, followed, target, view)
         self._moving = verdicts
+        if self._changed:
+            self._changed = False
+            self._keep(account, view)
         return verdicts
+
+    def _recall(self, account: AccountState) -> None:
+        self._recalled = True
+        for contract_id, kept in account.memory.get(_MEMORY, {}).items():
+            position = account.positions.get(contract_id)
+            if position is None or not isinstance(kept, list) or [type(value) for value in kept] != [int] * 6:
+                continue
+            direction, average, best, moved_at, target, at = kept
+            if direction * position.size > 0 and position.created_at <= at + CLOCK_SLACK_US:  # else it is another one
+                self._followed[contract_id] = _Followed(position.opened_at, average, best, moved_at, target)
+
+    def _keep(self, account: AccountState, view: View) -> None:
+        values: dict[str, object] = {}
+        for contract_id, followed in self._followed.items():
+            if followed.aim or followed.moved_at:
+                direction = 1 if account.size(contract_id) > 0 else -1
+                values[contract_id] = [
+                    direction, followed.average, followed.best, followed.moved_at, followed.target, view.now,
+                ]  # fmt: skip
+        if values or account.memory.get(_MEMORY):
+            account.remember(_MEMORY, values)
 
     def _follow(self, position: Position, price: int) -> _Followed:
         followed = self._followed.get(position.contract_id)
         if followed is None or followed.opened_at != position.opened_at:
+            self._changed |= followed is not None
             followed = _Followed(position.opened_at, position.average_price, price)
             self._followed[position.contract_id] = followed
         elif followed.average != position.average_price:
@@ -116,8 +161,8 @@ class TradeManagementRule(Rule):
             return -(-max(candidates) // tick) * tick  # rounded to the tighter tick
         return min(candidates) // tick * tick
 
-    @staticmethod
     def _moves(  # noqa: PLR0917
+        self,
         account: AccountState,
         position: Position,
         stops: list[OrderRecord],
@@ -129,7 +174,7 @@ class TradeManagementRule(Rule):
         if early:
             target = followed.target
         movable = []
-        for order in TradeManagementRule._looser(stops, position, target):
+        for order in self._looser(stops, position, target):
             refused, at = account.refused_moves.get(order.order_id, (0, 0))
             if refused != target or view.now - at >= REFUSED_PAUSE_US:
                 movable.append(order)
@@ -138,7 +183,7 @@ class TradeManagementRule(Rule):
             # A move given up within this second, when the price fell back, waits: once a second is enough.
             movable = [order for order in movable if order not in fresh]
         elif fresh or (movable and target != followed.target):
-            followed.target, followed.moved_at = target, view.now
+            followed.target, followed.moved_at, self._changed = target, view.now, True
         symbol = view.market.symbol(position.contract_id)
         reason = f"Stop of {symbol} moved to {nanos_to_price(target)}."
         return [MoveStop(order.order_id, order.contract_id, target, reason) for order in movable]

@@ -68,9 +68,24 @@ class TrailingDrawdownRule(Rule):
         if self.config.mode == "intraday":
             high = max(high, self._equity(account, view))
         self._high = high
-        if high != known or day != view.day_end or closing != balance or start != self._start:
-            account.remember(_MEMORY, {"high": high, "day": view.day_end, "balance": balance, "start": self._start})
+        net = self._balance.net_then
+        if (high, view.day_end, balance, self._start, net) != (known, day, closing, start, kept.get("net")):
+            values: dict[str, object] = {
+                "high": high,
+                "day": view.day_end,
+                "balance": balance,
+                "start": self._start,
+                "net": net,
+            }
+            account.remember(_MEMORY, values)
         return high
+
+    def _go_on(self, account: AccountState, view: View) -> None:
+        """Before the first judgement: what an earlier rule knew of the balance holds as long as balance and day do."""
+        kept = account.memory.get(_MEMORY, {})
+        net = kept.get("net")
+        if isinstance(net, int) and (kept.get("balance"), kept.get("day")) == (account.balance, view.day_end):
+            self._balance.net_then = net
 
     def _floor(self, high: int) -> int:
         floor = high - self._amount
@@ -80,6 +95,8 @@ class TrailingDrawdownRule(Rule):
         """See `Rule.judge`."""
         if account.balance is None:
             return NOTHING
+        if self._high is None:
+            self._go_on(account, view)
         in_flight = self._closings.correction(account, view)
         self._base = in_flight + self._balance.settled(account, account.balance, view.now, exits=self._closings.any)
         high = self._highest(account, account.balance, view)

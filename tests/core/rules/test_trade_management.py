@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.core.events import MoveRefused, OrderRecord, OrderUpdate
+from daemon.core.decisions import Remember
+from daemon.core.engine import Engine
+from daemon.core.events import MoveRefused, OrderRecord, OrderUpdate, PositionRecord, PositionsSnapshot
 from daemon.core.units import SECOND_US, nanos_to_price, price_to_nanos
 from shared.config import RiskConfig
-from shared.models import ActionKind, OrderStatus, OrderType
+from shared.models import ActionKind, OrderStatus, OrderType, Side
 from tests.core.desk import ES, MNQ, Desk, rules
 
 
@@ -198,6 +200,108 @@ def test_new_position_begins_with_its_own_best_price() -> None:
     desk.position(MNQ, 0)
     desk.position(MNQ, 1, 107)
     assert moves(desk) == {}
+
+
+# ---- restarts and changes of the configuration
+
+
+def stop_order(order_id: int = 7, price: float | str = 95, size: int = -1) -> OrderRecord:
+    side = Side.BUY if size > 0 else Side.SELL
+    return OrderRecord(
+        order_id, MNQ, OrderStatus.OPEN, OrderType.STOP, side, abs(size), stop_price=price_to_nanos(str(price))
+    )
+
+
+def restarted(desk: Desk, *orders: OrderRecord, held: int = 1, entry: float = 100, created: int | None = None) -> Desk:
+    """Another daemon with what the first remembered; it reads position and orders, no quote has come yet."""
+    engine = Engine(desk.engine.config, desk.engine.calendar)
+    engine.restore(
+        desk.at, memories={(d.account_id, d.key): d.values for d in desk.decisions if isinstance(d, Remember)}
+    )
+    other = Desk(engine=engine, accounts=())
+    other.at = desk.at + SECOND_US
+    known = desk.engine.account(101).positions.get(MNQ)
+    opened = created if created is not None else known.created_at if known is not None else 0
+    record = PositionRecord(MNQ, held, price_to_nanos(str(entry)), 1, opened)
+    other.feed(PositionsSnapshot(other.at, 101, other.at, (record,)))
+    other.read_orders(*orders)
+    return other
+
+
+@pytest.mark.parametrize("size", [1, -1])
+@pytest.mark.parametrize(("best", "now", "offset"), [(10, 1, 0), (19, 5, 0), (20, 11, 10), (37, 28, 27)])
+def test_best_price_counts_for_a_stop_that_comes_after_a_restart(size: int, best: int, now: int, offset: int) -> None:
+    desk = Desk(managed())
+    desk.position(MNQ, size)
+    for ticks in (0, best, now):
+        gained(desk, ticks, size)
+    other = restarted(desk, stop_order(price=95 if size > 0 else 105, size=-size), held=size)
+    assert moves(other) == {}
+    gained(other, now, size)
+    assert moves(other) == {7: str(nanos_to_price(price_to_nanos(str(100 + offset * 0.25 * size))))}
+    desk.configure(rules(**rule_of(managed()), weekly_loss={"limit": -99}))
+    desk.order(MNQ, -size, kind=OrderType.STOP, stop=95 if size > 0 else 105, order_id=7)
+    assert moves(desk) == moves(other)
+
+
+def rule_of(config: RiskConfig) -> dict[str, Any]:
+    return config.rules.model_dump(exclude_none=True)
+
+
+def test_first_quote_after_a_restart_is_seen_whatever_its_price() -> None:
+    for size in (1, -1):
+        desk = Desk(managed())
+        desk.position(MNQ, size)
+        gained(desk, 30, size)
+        for now in (29, 25, 21):
+            other = restarted(desk, stop_order(price=95 if size > 0 else 105, size=-size), held=size)
+            gained(other, now, size)
+            assert moves(other) == {7: "105" if size > 0 else "95"}
+
+
+def test_at_most_one_move_a_second_over_a_change_of_the_configuration() -> None:
+    desk = winning()
+    gained(desk, 20)
+    moved(desk)
+    desk.at += SECOND_US // 2
+    desk.configure(rules(**rule_of(managed()), weekly_loss={"limit": -99}))
+    gained(desk, 22)
+    assert moves(desk) == {}
+    desk.wait(0.5)
+    assert moves(desk) == {7: "103"}
+
+
+def test_another_position_after_a_restart_begins_with_its_own_best_price() -> None:
+    desk = Desk(managed())
+    desk.position(MNQ, 1)
+    gained(desk, 30)
+    later = restarted(desk, stop_order(), created=desk.at + 60 * SECOND_US)
+    gained(later, 5)
+    assert moves(later) == {}
+    turned = restarted(desk, stop_order(price=105, size=1), held=-1)
+    gained(turned, 5, -1)
+    assert moves(turned) == {}
+    enlarged = restarted(desk, stop_order(), held=2, entry=105)
+    gained(enlarged, 5)
+    assert moves(enlarged) == {}
+    desk.position(MNQ, 0)
+    desk.position(MNQ, 1, 107)
+    gone = restarted(desk, stop_order(), entry=107)
+    gained(gone, 29)
+    assert moves(gone) == {}
+
+
+@pytest.mark.parametrize("kept", [[1], None, [1, 2, 3, 4, 5, "6"], [True, 1, 1, 1, 1, 1], {}])
+def test_memory_that_makes_no_sense_is_as_none(kept: object) -> None:
+    engine = Engine(managed(), Desk().engine.calendar)
+    engine.restore(1, memories={(101, "best prices"): {MNQ: kept}})
+    desk = Desk(engine=engine, accounts=())
+    desk.read_positions((MNQ, 1))
+    desk.read_orders(stop_order())
+    gained(desk, 5)
+    assert moves(desk) == {}
+    gained(desk, 10)
+    assert moves(desk) == {7: "100"}
 
 
 @settings(max_examples=60, deadline=None)

@@ -103,6 +103,103 @@ def test_highest_survives_a_restart() -> None:
     assert other.locks() == ["RULE-018"]
 
 
+def restarted(desk: Desk, config: RiskConfig, later: float = 1) -> Desk:
+    """Another daemon with what the first remembered, which has read that nothing is held."""
+    engine = Engine(config, desk.engine.calendar)
+    engine.restore(
+        desk.at, memories={(d.account_id, d.key): d.values for d in desk.decisions if isinstance(d, Remember)}
+    )
+    other = Desk(engine=engine, accounts=())
+    other.at = desk.at + round(later * SECOND_US)
+    other.read_positions()
+    return other
+
+
+@pytest.mark.parametrize("ticks", [1, 3, 7, 399])
+def test_highest_is_kept_to_the_tick_over_a_restart_and_a_change_of_the_configuration(ticks: int) -> None:
+    desk = Desk(drawdown(mode="intraday"))
+    balance(desk, "50000.37")
+    desk.position(MNQ, 1, 21000)
+    for gain in range(ticks + 1):  # fifty cents a tick
+        loses(desk, -gain)
+    highest = f"highest {50000.37 + ticks * 0.5:.2f}"
+    assert desk.gauge("RULE-018").worst == highest
+    desk.configure(rules(trailing_drawdown={"amount": 1000, "mode": "intraday"}, weekly_loss={"limit": -99}))
+    assert desk.gauge("RULE-018").worst == highest
+    other = restarted(desk, drawdown(mode="intraday"))
+    balance(other, f"{50000.37 + ticks * 0.5 - 999.99:.2f}")
+    assert other.gauge("RULE-018").worst == highest
+    assert other.locks() == []
+    balance(other, f"{50000.37 + ticks * 0.5 - 1000:.2f}")
+    assert other.locks() == ["RULE-018"]
+
+
+def test_balance_at_the_reset_counts_though_the_daemon_was_away_then() -> None:
+    desk = Desk(drawdown(), at=datetime(2026, 11, 18, 21, 0, tzinfo=UTC))
+    balance(desk, "50000")
+    balance(desk, "50300")
+    other = restarted(desk, drawdown(), later=7200)
+    balance(other, "50700")  # won while nobody looked
+    assert other.gauge("RULE-018").limit == "floor 49700.00"
+    balance(other, "51000")  # won since: counts at the next reset
+    assert other.gauge("RULE-018").limit == "floor 49700.00"
+    lost = restarted(desk, drawdown(), later=7200)
+    balance(lost, "50100")
+    assert lost.gauge("RULE-018").limit == "floor 49300.00"
+    same_day = restarted(desk, drawdown(), later=60)
+    balance(same_day, "50700")
+    assert same_day.gauge("RULE-018").limit == "floor 49000.00"
+
+
+def test_other_start_balance_begins_anew_and_nothing_else_does() -> None:
+    desk = Desk(drawdown(start_balance=500_000, mode="intraday"))  # a slip of the pen
+    balance(desk, "50000")
+    assert desk.locks() == ["RULE-018"]
+    desk.configure(drawdown(start_balance=50_000, mode="intraday"))
+    assert desk.gauge("RULE-018").worst == "highest 50000.00"
+    balance(desk, "50500")
+    for config in (
+        drawdown(start_balance=50_000, mode="intraday", lock_at=50_000),
+        drawdown(start_balance=50_000),
+        drawdown(start_balance=50_000, mode="intraday"),
+        drawdown(mode="intraday"),
+    ):
+        desk.configure(config)
+        assert desk.gauge("RULE-018").worst == "highest 50500.00"
+    other = restarted(desk, drawdown(mode="intraday"))
+    balance(other, "50000")
+    assert other.gauge("RULE-018").worst == "highest 50500.00"
+
+
+@pytest.mark.parametrize("kept", [{"high": "x"}, {"high": None, "day": 5}, {}, {"high": 50_000_000_000, "net": "x"}])
+def test_memory_that_makes_no_sense_begins_with_the_balance(kept: dict[str, object]) -> None:
+    engine = Engine(drawdown(), Desk().engine.calendar)
+    engine.restore(1, memories={(101, "drawdown"): kept})
+    desk = Desk(engine=engine)
+    balance(desk, "50000")
+    assert desk.gauge("RULE-018").limit == "floor 49000.00"
+
+
+def test_accounts_have_their_own_highest() -> None:
+    desk = Desk(drawdown(), accounts=(101, 102))
+    balance(desk, "50000")
+    desk.feed(AccountUpdate(desk.at, 102, "trader1", "B", True, money_to_micros(100_000)))
+    assert desk.gauge("RULE-018", 102).limit == "floor 99000.00"
+    assert desk.gauge("RULE-018").limit == "floor 49000.00"
+    desk.feed(AccountUpdate(desk.at, 102, "trader1", "B", True, money_to_micros(99_000)))
+    assert (desk.locks(101), desk.locks(102)) == ([], ["RULE-018"])
+
+
+def test_account_below_its_floor_is_locked_every_day_anew() -> None:
+    desk = Desk(drawdown())
+    balance(desk, "50000")
+    balance(desk, "48000")
+    for _ in range(3):
+        desk.wait(86_400)
+        assert desk.locks() == ["RULE-018"]
+    assert len(desk.lock_decisions()) == 4
+
+
 def test_drawdown_without_a_balance_judges_nothing() -> None:
     desk = Desk(drawdown())
     desk.position(MNQ, 2, 21000)
