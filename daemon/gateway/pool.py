@@ -30,8 +30,10 @@ from daemon.gateway.limiter import Priority, PriorityLimiter, RequestBudget
 from daemon.gateway.login import LoginSession
 from daemon.gateway.loopback import off_loopback
 from daemon.gateway.probe import probe
+from daemon.gateway.rest import LoginRest
 from daemon.gateway.sleep_watch import SleepWatch
 from daemon.gateway.status import GatewayStatus, StepResult
+from daemon.gateway.succession import Succession
 from daemon.gateway.timings import Timings
 from shared.config import AccountsConfig, LoginConfig
 
@@ -91,6 +93,15 @@ class Gateways:
         self._random = random or Random()
         self._sessions: dict[str, LoginSession] = {}
         self._owners: dict[int, LoginSession] = {}
+        self._succession = Succession(
+            self._sessions,
+            add=lambda login: self._add(preload(), login),
+            remove=self._remove,
+            check=self.check_login,
+            first_tries=self._first_tries,
+            alert=self._on_alert,
+            timings=self._timings,
+        )
         self._quoted: frozenset[str] = frozenset()
         self._leader: LoginSession | None = None
         self._led_since = 0.0
@@ -108,10 +119,10 @@ class Gateways:
 
     async def start(self) -> None:
         """Start all logins at once; returns when the first try of each is over, or after `Timings.start`."""
-        adapter = await asyncio.to_thread(preload)
+        await asyncio.to_thread(preload)
         for login in self._config.logins:
             if login.enabled:
-                self._add(adapter, login)
+                self._succession.begin(login, self._config.gateway)
         self._steering = asyncio.create_task(self._steer_quotes(), name="quotes leader")
         await self._first_tries(self._sessions.values())
 
@@ -121,25 +132,49 @@ class Gateways:
         if steering is not None:
             steering.cancel()
             await asyncio.wait({steering}, timeout=1)
+        await self._succession.stop()
         sessions = list(self._sessions.values())
         await asyncio.gather(*(session.stop() for session in sessions))
         await self._book.close()
 
     async def apply(self, config: AccountsConfig) -> None:
-        """Take over a changed configuration: logins that are gone or differ are stopped, new ones started.
+        """Take over a changed configuration; no login ends before the gateway has let in what replaces it.
 
         Raises:
             ValueError: as on construction; nothing is changed then.
         """
         check_addresses(config, require_loopback=self._require_loopback)
-        adapter = await asyncio.to_thread(preload)
-        old = {login.username: login for login in self._config.logins if login.enabled}
-        new = {login.username: login for login in config.logins if login.enabled}
-        moved = self._config.gateway != config.gateway
+        await asyncio.to_thread(preload)
         self._config = config
-        gone = [name for name in old if moved or old[name] != new.get(name)]
-        await asyncio.gather(*(self._remove(name) for name in gone))
-        await self._first_tries([self._add(adapter, new[name]) for name in new if name not in self._sessions])
+        await self._succession.take_over(config)
+
+    async def check_login(self, username: str, credentials: Callable[[str], str] | None = None) -> None:
+        """Log in once, beside the running session if there is one; what it gave is not used.
+
+        Args:
+            username: need not be configured.
+            credentials: gives the API key to try, as on construction; None takes the stored one.
+
+        Raises:
+            LoginError: refused, or not reached.
+        """
+        adapter = await asyncio.to_thread(preload)
+        timings = self._timings
+        addresses = _addresses(adapter, self._config)
+        rest = LoginRest(
+            username,
+            credentials or self._credentials,
+            adapter.RestClient(username, addresses, self._clock, timings.connect, timings.read),
+            limiter=self._limiter(),
+            clock=self._clock,
+            timings=timings,
+            on_health=lambda _up, _reason: None,
+            on_token=lambda: None,
+        )
+        try:
+            await rest.login()
+        finally:
+            await rest.close()
 
     async def renew_login(self, username: str) -> None:
         """The API key of a login has changed: log in with it at once. Unknown names are ignored."""
