@@ -10,6 +10,7 @@ import gc
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 from daemon.core.engine import Engine
 from daemon.core.events import (
@@ -33,7 +34,7 @@ from tests.core.desk import CONTRACTS, ES, MNQ, NQ, OPEN
 
 HELD = (MNQ, ES, NQ)
 
-CONFIG = {
+CONFIG: dict[str, dict[str, dict[str, Any]]] = {
     "rules": {
         "max_contracts": {"limit": 50},
         "max_contracts_per_instrument": {"limits": {"MNQ": 20, "ES": 10, "NQ": 10}},
@@ -49,22 +50,24 @@ CONFIG = {
 }
 
 
+EVERY_RULE: dict[str, dict[str, Any]] = {
+    **CONFIG["rules"],
+    "no_stop_loss_grace": {"grace_period_seconds": 3600},
+    "session_block_outside": {"global_session": {"start": "08:00", "end": "16:00"}},
+    "trade_management": {"trailing_stop": {"activation_ticks": 400, "trail_distance_ticks": 100}},
+    "daily_total_loss": {"limit": -5_000_000},
+    "profit_give_back": {"amount": 5_000_000},
+    "weekly_loss": {"limit": -5_000_000},
+    "consecutive_losses": {"limit": 1000, "cooldown_duration": 300},
+    "trailing_drawdown": {"amount": 5_000_000},
+    "losing_position_adds": {"max_adds": 1000},
+    "scheduled_flatten": {"time": "15:55"},
+}
+
+
 def prepared(accounts: int, positions: int, *, everything: bool = False) -> tuple[Engine, int]:
     """An engine with that many reconciled accounts, each holding that many positions."""
-    config = {key: dict(value) for key, value in CONFIG.items()}
-    if everything:
-        config["rules"] |= {
-            "no_stop_loss_grace": {"grace_period_seconds": 3600},
-            "session_block_outside": {"global_session": {"start": "08:00", "end": "16:00"}},
-            "trade_management": {"trailing_stop": {"activation_ticks": 400, "trail_distance_ticks": 100}},
-            "daily_total_loss": {"limit": -5_000_000},
-            "profit_give_back": {"amount": 5_000_000},
-            "weekly_loss": {"limit": -5_000_000},
-            "consecutive_losses": {"limit": 1000, "cooldown_duration": 300},
-            "trailing_drawdown": {"amount": 5_000_000},
-            "losing_position_adds": {"max_adds": 1000},
-            "scheduled_flatten": {"time": "15:55"},
-        }
+    config = {"rules": EVERY_RULE} if everything else CONFIG
     engine = Engine(RiskConfig.model_validate(config), HolidayCalendar())
     at = to_micros(OPEN)
     for contract in CONTRACTS:
