@@ -68,6 +68,7 @@ class LosingPositionAddsRule(Rule):
     key = "losing_position_adds"
     triggers = frozenset({Trigger.POSITIONS, Trigger.TRADES, Trigger.TIMER})
     needs = frozenset({Trigger.POSITIONS, Trigger.TRADES})
+    partial = True
 
     config: LosingPositionAdds
 

@@ -360,6 +360,16 @@ def test_position_found_at_a_first_start_may_stay_and_its_order_may_go_on() -> N
     assert other.wanted() == {MNQ: 2}
 
 
+def test_add_is_taken_back_though_the_trades_of_the_day_cannot_be_read() -> None:
+    desk = Desk(adds(0), accounts=())
+    desk.read_positions((MNQ, 1))
+    desk.wait(61)
+    desk.quote(MNQ, 90, 90.25)
+    desk.position(MNQ, 2, 95)
+    desk.wait(2)
+    assert desk.wanted() == {MNQ: 1}
+
+
 @pytest.mark.parametrize("kept", [[1, 2, 3], "x", [[1, 2], [], []], [[1, 1, 5, 1, 0, 0, 0], [[1]], []], None])
 def test_memory_that_makes_no_sense_is_as_none(kept: object) -> None:
     desk = losing(0)

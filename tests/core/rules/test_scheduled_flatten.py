@@ -44,6 +44,7 @@ def test_time_comes_without_any_event_and_frees_at_the_reset() -> None:
     desk = Desk(flat(), at=at(2026, 11, 18, 20, 40))
     desk.position(MNQ, 1)
     order = desk.order(ES, 1)
+    desk.wait(61)  # the wait for the first read of the trades has ended
     assert desk.engine.next_due == to_micros(at(2026, 11, 18, 20, 50))
     desk.wait((to_micros(at(2026, 11, 18, 20, 50)) - desk.at) / SECOND_US)
     told = [warn.text for warn in desk.warnings() if warn.rule_id]
