@@ -27,6 +27,7 @@ from daemon.core.events import (
     TradeUpdate,
 )
 from daemon.core.units import to_iso
+from daemon.day_figures import SNAPSHOT_TRADES
 from daemon.store.rows import end_in_words
 from shared.models import ActionKind
 
@@ -236,7 +237,7 @@ class Announcer:
             return figures.lockout_rows(account)
         if topic == "trades":
             self._keep_day(account_id)
-            return figures.trade_rows(engine, account)[:200]
+            return figures.trade_rows(engine, account, SNAPSHOT_TRADES)
         if topic == "accounts":
             return self._account_row(account_id)
         row = figures.pnl(engine, account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,7 +11,8 @@ from daemon import figures
 from daemon.auditing import audited
 from daemon.core.events import ClearRequested, LockRequested
 from daemon.core.units import SECOND_US, to_iso, to_micros
-from daemon.ipc_sessions import CallContext
+from daemon.day_figures import DayFigures
+from daemon.ipc_sessions import CallBucket, CallContext, CallRate
 from daemon.process_usage import ProcessUsage
 from shared.models import LockoutKind
 from shared.protocol import ErrorCode, RpcError
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from daemon.core.events import Event
     from daemon.core.state import AccountState
     from daemon.logins import Logins
+
+LOCKS_BY_HAND = CallRate(5.0, 1.0)
+"""How often an account may be locked by who is no administrator: each one is kept, logged and told of."""
 
 Row = dict[str, Any]
 Handler = Callable[[Any, CallContext], Awaitable[object]]
@@ -113,6 +118,8 @@ class Api:
         self._host = host
         self._log = log
         self._audit = audit
+        self._days = DayFigures()
+        self._locks: dict[int, CallBucket] = {}
         self._usage = ProcessUsage()
 
     def handlers(self) -> dict[str, Handler]:
@@ -220,15 +227,14 @@ class Api:
         """Every rule with limit, value and share used."""
         return figures.rule_rows(self._host.engine, self._account(params.account_id))
 
-    async def get_trades(self, params: AccountParams, context: CallContext) -> list[Row]:
+    async def get_trades(self, params: AccountParams, context: CallContext) -> object:
         """The day's trades, newest first."""
-        return figures.trade_rows(self._host.engine, self._account(params.account_id))
+        return self._days.trades(self._host.engine, self._account(params.account_id))
 
-    async def get_pnl_curve(self, params: AccountParams, context: CallContext) -> list[list[str]]:
+    async def get_pnl_curve(self, params: AccountParams, context: CallContext) -> object:
         """The day's P&L: [time, realized, realized + unrealized]."""
         account = self._account(params.account_id)
-        realized = [[at, amount, amount] for at, amount in figures.realized_curve(self._host.engine, account)]
-        return sorted(realized + self._host.announcer.curve(params.account_id))
+        return self._days.curve(self._host.engine, account, self._host.announcer.curve(params.account_id))
 
     async def get_sessions(self, params: AccountParams, context: CallContext) -> Row:
         """Times at the desk: first and last sign of the trader today, first and last trade."""
@@ -257,17 +263,17 @@ class Api:
             "orders": lambda account: figures.order_rows(engine, account),
             "lockouts": figures.lockout_rows,
             "rules": lambda account: figures.rule_rows(engine, account),
-            "trades": lambda account: figures.trade_rows(engine, account)[:200],
+            "trades": lambda account: self._days.latest_trades(engine, account),
         }
         snapshot: Row = {}
         for topic in params.topics:
             maker = makers.get(topic)
             if maker is not None:
-                snapshot[topic] = {
-                    str(account.account_id): maker(account)
-                    for account in engine.accounts.values()
-                    if figures.is_read(account, topic)
-                }
+                rows = snapshot[topic] = {}
+                for account in list(engine.accounts.values()):
+                    if figures.is_read(account, topic):
+                        rows[str(account.account_id)] = maker(account)
+                    await context.pause()
             elif topic == "status":
                 snapshot[topic] = self.status_row()
             elif topic == "config":
@@ -277,7 +283,7 @@ class Api:
     # ---- tightening
 
     async def lock_account(self, params: LockAccountParams, context: CallContext) -> list[Row]:
-        """Lock an account; anybody may."""
+        """Lock an account; anybody may, though not again and again without a pause."""
         account = self._account(params.account_id)
         now = self._host.clock.now()
         if params.until is not None:
@@ -289,6 +295,8 @@ class Api:
         else:
             assert params.minutes is not None
             until = now + params.minutes * 60 * SECOND_US
+        if not context.admin:
+            self._bound_locks(params.account_id)
         who = "the admin" if context.admin else "you"
         self._host.deliver(LockRequested(now, account.account_id, until, params.reason, who))
         await self._host.settled()
@@ -362,6 +370,14 @@ class Api:
         return {"stopping": True}
 
     # ---- within
+
+    def _bound_locks(self, account_id: int) -> None:
+        now = time.monotonic()
+        bucket = self._locks.setdefault(account_id, CallBucket(LOCKS_BY_HAND, now))
+        wait = bucket.take(now)
+        if wait > 0.0:
+            text = f"Account {account_id} was locked by hand several times just now; try again in a moment."
+            raise RpcError(ErrorCode.BUSY, text, {"retry_after": round(wait, 3)})
 
     def _account(self, account_id: int) -> AccountState:
         account = self._host.engine.accounts.get(account_id)

@@ -197,13 +197,15 @@ def account_row(engine: Engine, account: AccountState, *, connected: bool, monit
     }
 
 
-def trade_rows(engine: Engine, account: AccountState) -> list[Row]:
-    """The trades of the trading day that are not voided, latest first."""
-    rows = []
+def trade_rows(engine: Engine, account: AccountState, most: int | None = None) -> list[Row]:
+    """The trades of the trading day that are not voided, latest first; `most` of them at most."""
+    rows: list[Row] = []
     trades = sorted(account.ledger.trades.values(), key=lambda trade: (trade.created_at, trade.trade_id))
     for trade in reversed(trades):
         if trade.voided:
             continue
+        if len(rows) == most:
+            break
         contract = engine.market.contracts.get(trade.contract_id)
         rows.append(
             {

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from daemon import api
+from daemon.ipc_sessions import CallContext, CallRate
 from daemon.simulator import effects
 from shared.models import RULE_NAMES
 from shared.protocol import ErrorCode, RpcError
-from tests.scenarios.world import World, eventually, running, world
+from shared.rpc_methods import TopicsParams
+from tests.scenarios.world import World, accounts, broker, eventually, running, world
 
 RISK = {"rules": {"daily_realized_loss": {"limit": -500}, "symbol_blocks": {"blocked_symbols": ["RTY"]}}}
 
@@ -134,6 +137,43 @@ async def test_lock_until_a_time_lasts_until_then(tmp_path: Path) -> None:
         assert "lunch" in rows[0]["reason"] and rows[0]["kind"] == "manual"
         history = await here.call("get_lockout_history", account_id=101)
         assert [row["id"] for row in history] == [rows[0]["id"]]
+
+
+async def test_locks_by_hand_when_there_are_too_many_are_refused_for_that_account_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "LOCKS_BY_HAND", CallRate(5.0, 0.001))
+    async with world(tmp_path, RISK, config=broker(accounts(101, 102))) as here:
+        for minutes in range(1, 6):
+            await here.call("lock_account", account_id=101, minutes=minutes, reason="again")
+        for _ in range(3):
+            with pytest.raises(RpcError) as refused:
+                await here.call("lock_account", account_id=101, minutes=60, reason="again")
+            assert refused.value.code == ErrorCode.BUSY and "Account 101" in refused.value.message
+            assert isinstance(refused.value.data, dict) and refused.value.data["retry_after"] > 1
+        assert len(here.locks()) == 1
+        (locked,) = await here.call("lock_account", account_id=102, minutes=5, reason="me too")
+        assert locked["account_id"] == 102
+        admin = await here.admin()
+        await admin.call("lock_accounts", {"account_ids": [101], "minutes": 600, "reason": "for today"})
+        (row,) = await here.call("get_lockouts", account_id=101)
+        assert "for today" in row["reason"]
+        await admin.close()
+
+
+async def test_snapshot_of_a_subscription_rests_between_its_parts(tmp_path: Path) -> None:
+    async with world(tmp_path, RISK, config=broker(accounts(101, 102))) as here:
+        await eventually(lambda: all(account.reconciled for account in here.service.engine.accounts.values()))
+        rests = 0
+
+        async def pause() -> None:
+            nonlocal rests
+            rests += 1
+
+        context = CallContext(1, False, False, 0, pause)
+        topics = TopicsParams(topics=["rules", "trades", "positions"])
+        snapshot = await here.service.api.subscribe(topics, context)
+        assert rests == 6 and [set(rows) for rows in snapshot.values()] == [{"101", "102"}] * 3
 
 
 async def test_admin_methods_answer_and_are_audited(tmp_path: Path) -> None:
