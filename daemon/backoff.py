@@ -9,8 +9,6 @@ STEPS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 CAP: Final = 5.0
 LONG_CAP: Final = 30.0
-MAX_RETRY_AFTER: Final = 60.0
-"""The gateway counts requests over 60 s: to wait longer than its window would only leave risk open."""
 
 
 class Backoff:
@@ -38,28 +36,3 @@ class Backoff:
     def reset(self) -> None:
         """It worked: the next wait is the shortest again."""
         self.failures = 0
-
-
-class Throttle:
-    """Nothing is sent to a login before `until`, because the gateway answered 429 (too many requests)."""
-
-    __slots__ = ("_backoff", "until")
-
-    def __init__(self) -> None:
-        self.until = 0.0
-        self._backoff = Backoff()
-
-    def refused(self, now: float, retry_after: float) -> None:
-        """A 429 came at `now`: hold back for `retry_after` seconds, or longer when they come in a row.
-
-        Answers to requests that were already under way when the first 429 came count as the same one.
-        """
-        if now < self.until:
-            self.until = max(self.until, now + min(retry_after, MAX_RETRY_AFTER))
-            return
-        self.until = now + min(max(retry_after, self._backoff.next(LONG_CAP)), MAX_RETRY_AFTER)
-
-    def passed(self, now: float) -> None:
-        """A request was let through at `now`."""
-        if now >= self.until:
-            self._backoff.reset()

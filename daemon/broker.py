@@ -21,7 +21,7 @@ class AnswerKind(StrEnum):
     REFUSED = "refused"
     """The gateway said no, with a code: nothing was done."""
     NOT_SENT = "not_sent"
-    """It surely never reached the gateway (connection refused, no token, 429): may be repeated without a read."""
+    """Surely not carried out (connection refused, no token, no turn, 429): may be repeated without a read."""
     UNCERTAIN = "uncertain"
     """Sent, answer lost or 5xx: it may or may not have taken effect. Read before repeating."""
 
@@ -45,7 +45,10 @@ class GatewayError(Exception):
 
 
 class Broker(Protocol):
-    """Orders and reads for every account of every login. Each call makes at most one request and is bounded in time."""
+    """Orders and reads for every account of every login. Each call has at most one effect and is bounded in time."""
+
+    def turn_in(self, account_id: int, *, closing: bool) -> float:
+        """Seconds until the request limit has room for a close, or else for a cancel or a stop move; 0: now."""
 
     async def close_position(self, account_id: int, contract_id: str) -> Answer:
         """Close the whole position of a contract (Position/closeContract)."""
@@ -59,10 +62,10 @@ class Broker(Protocol):
     async def modify_stop(self, account_id: int, order_id: int, stop_price: int) -> Answer:
         """Move a stop order's stop price, in nanos (Order/modify)."""
 
-    async def read_positions(self, account_id: int) -> PositionsSnapshot:
-        """All open positions (Position/searchOpen)."""
+    async def read_positions(self, account_id: int, *, closing: bool = True) -> PositionsSnapshot:
+        """All open positions (Position/searchOpen). `closing`: a close waits for it, so it goes before cancels."""
 
-    async def read_orders(self, account_id: int) -> OrdersSnapshot:
+    async def read_orders(self, account_id: int, *, closing: bool = True) -> OrdersSnapshot:
         """All working orders, Pending and Suspended ones included (Order/v2/query, statuses 1, 6, 7, 8)."""
 
     async def read_trades(self, account_id: int, since: int) -> TradesSnapshot:

@@ -13,7 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from daemon.backoff import CAP, LONG_CAP, Backoff
 from daemon.broker import Answer, AnswerKind
@@ -46,12 +46,15 @@ class Holdings(Protocol):
     def position_read_at(self, account_id: int, contract_id: str) -> int:
         """`started_at` (microseconds UTC) of the read the position's value stems from; 0: an event's value, or none."""
 
+    def position_settled(self, account_id: int, contract_id: str) -> bool:
+        """Whether fills explain the position, or a read has shown it: else it may be an old message come again."""
+
 
 class View(Holdings, Protocol):
     """Holdings, and what the lanes of the enforcer have to know of each other."""
 
-    def throttled_until(self, account_id: int) -> float:
-        """Time before which nothing may be sent for the account."""
+    def turn_at(self, account_id: int, *, closing: bool) -> float:
+        """Time before which the request limit has no room for a close, or else for a cancel or a stop move."""
 
     def modify_ready_at(self, account_id: int, contract_id: str) -> float:
         """Time before which no order of the position may be modified (once a second, RULE-012)."""
@@ -65,12 +68,13 @@ class AccountRead:
     """A successful read of an account's orders and, begun after it, of its positions; the core has judged both.
 
     In this order a fill between the two is counted as still in flight, never missed. `number` rises with every read of
-    the account; `started` is the monotonic time at which the first request was sent.
+    the account; `started` is the monotonic time at which the first request was sent. `orders` is None when they could
+    not be read for some time; lanes that need them get no such read.
     """
 
     number: int
     started: float
-    orders: OrdersSnapshot
+    orders: OrdersSnapshot | None
     positions: PositionsSnapshot
 
     def position_size(self, contract_id: str) -> int:
@@ -78,7 +82,9 @@ class AccountRead:
         return sum(p.size for p in self.positions.positions if p.contract_id == contract_id)
 
     def closing_orders(self, contract_id: str, position: int) -> list[OrderRecord]:
-        """Working market orders on the side that closes `position`."""
+        """Working market orders on the side that closes `position`; none when orders could not be read."""
+        if self.orders is None:
+            return []
         return [
             order
             for order in self.orders.orders
@@ -208,7 +214,9 @@ class Progress:
 
 
 class Lane(ABC):
-    """Pacing and proof common to positions and orders."""
+    """Pacing and proof common to positions and orders. `closing`: it closes or reduces a position."""
+
+    closing: ClassVar[bool] = False
 
     def __init__(self, account_id: int, contract_id: str) -> None:
         self.account_id = account_id
@@ -229,6 +237,11 @@ class Lane(ABC):
         self.broken = False
         self._refused_since: float | None = None
         self._confirmed = False
+
+    @property
+    def needs_orders(self) -> bool:
+        """Whether a read that shows only positions is of no use."""
+        return True
 
     @abstractmethod
     def plan(self, view: View, now: float, read: AccountRead | None) -> Step:
@@ -323,10 +336,11 @@ class Lane(ABC):
 
     def _look(self, view: View, now: float) -> Step:
         """Read the account, when it is time to."""
-        gate = max(self.look_at, view.throttled_until(self.account_id))
+        # Without room for what is to follow it, a read would be in vain.
+        gate = max(self.look_at, view.turn_at(self.account_id, closing=self.closing))
         if now < gate:
             return Pause(gate)
         return Read(since=max(self.ended, self.added), newer_than=self.read_number)
 
     def _ready_at(self, view: View) -> float:
-        return max(self.not_before, view.throttled_until(self.account_id))
+        return max(self.not_before, view.turn_at(self.account_id, closing=self.closing))

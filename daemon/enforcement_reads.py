@@ -7,28 +7,33 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from daemon.backoff import Backoff, Throttle
+from daemon.backoff import CAP, Backoff
 from daemon.broker import Broker, GatewayError
 from daemon.enforcement_lane import AccountRead
 
 if TYPE_CHECKING:
-    from daemon.core.events import Event
+    from daemon.core.events import Event, OrdersSnapshot
 
 LIMIT: Final = 60.0
 """Seconds for one read or one digestion. The broker bounds its calls itself; this is the belt to its braces."""
 FRESH: Final = 0.05
 """A read that ended this many seconds ago still serves who asks now, if it began late enough for him."""
 LOUD_AFTER: Final = 3
+BLIND_AFTER: Final = 3
+"""Failed reads of the orders in a row after which positions are read without them, for whoever can do with that."""
 
 
 @dataclass(slots=True)
 class _Waiter:
     since: float
     newer_than: int
+    closing: bool
+    orders: bool
     future: asyncio.Future[AccountRead]
 
     def served_by(self, read: AccountRead) -> bool:
-        return read.started >= self.since and read.number > self.newer_than
+        whole = read.orders is not None or not self.orders
+        return whole and read.started >= self.since and read.number > self.newer_than
 
 
 class SharedReads:
@@ -43,25 +48,33 @@ class SharedReads:
         account_id: int,
         broker: Broker,
         deliver: Callable[[Event], Awaitable[None]],
-        throttle: Throttle,
         alert: Callable[[int, str, str], None],
     ) -> None:
         """`deliver` returns when the core has judged the event and its decisions were carried out."""
         self._account_id = account_id
         self._broker = broker
         self._deliver = deliver
-        self._throttle = throttle
         self._alert = alert
         self._waiters: list[_Waiter] = []
         self._task: asyncio.Task[None] | None = None
         self._number = 0
         self._last: AccountRead | None = None
         self._last_ended = 0.0
+        self._orders_failed = 0
 
-    def request(self, since: float, newer_than: int) -> asyncio.Future[AccountRead]:
-        """A read begun at or after `since` and numbered above `newer_than`, when one succeeds; cancel it to give up."""
+    def request(
+        self, since: float, newer_than: int, *, closing: bool = True, orders: bool = True
+    ) -> asyncio.Future[AccountRead]:
+        """A read begun at or after `since` and numbered above `newer_than`, when one succeeds; cancel it to give up.
+
+        Args:
+            since: monotonic seconds.
+            newer_than: number of a read.
+            closing: a close waits for it.
+            orders: without the orders it is of no use.
+        """
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(since, newer_than, loop.create_future())
+        waiter = _Waiter(since, newer_than, closing, orders, loop.create_future())
         last = self._last
         if last is not None and loop.time() - self._last_ended <= FRESH and waiter.served_by(last):
             waiter.future.set_result(last)
@@ -86,24 +99,20 @@ class SharedReads:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         backoff = Backoff()
         try:
             while self._wanted():
-                hold = self._throttle.until - loop.time()
-                if hold > 0:
-                    await asyncio.sleep(hold)
-                    continue
-                problem = await self._try()
-                if problem is None:
+                error = await self._try()
+                if error is None:
                     backoff.reset()
                     continue
-                delay = backoff.next()
+                told = error.retry_after if isinstance(error, GatewayError) else 0.0
+                delay = max(backoff.next(), min(told, CAP))
                 if backoff.failures == LOUD_AFTER:
                     text = (
                         f"Account {self._account_id}: positions and orders cannot be read; it is tried until it works."
                     )
-                    self._alert(self._account_id, text, problem)
+                    self._alert(self._account_id, text, str(error) if isinstance(error, GatewayError) else repr(error))
                 await asyncio.sleep(delay)
         finally:
             self._task = None
@@ -112,35 +121,45 @@ class SharedReads:
         self._waiters = [waiter for waiter in self._waiters if not waiter.future.done()]
         return bool(self._waiters)
 
-    async def _try(self) -> str | None:
-        """One read. None when it succeeded, else what went wrong."""
+    async def _try(self) -> Exception | None:
+        """One read. None when it succeeded, else what went wrong; positions alone may have been read all the same."""
         loop = asyncio.get_running_loop()
         self._number += 1
         number, started = self._number, loop.time()
+        closing = any(waiter.closing for waiter in self._waiters)
+        failed: Exception | None = None
         try:
+            orders, failed = await self._orders(closing=closing)
+            if failed is not None and (self._orders_failed < BLIND_AFTER or all(w.orders for w in self._waiters)):
+                return failed
             async with asyncio.timeout(LIMIT):
-                orders = await self._broker.read_orders(self._account_id)
-            async with asyncio.timeout(LIMIT):
-                await self._deliver(orders)
-            async with asyncio.timeout(LIMIT):
-                positions = await self._broker.read_positions(self._account_id)
+                positions = await self._broker.read_positions(self._account_id, closing=closing)
             async with asyncio.timeout(LIMIT):
                 await self._deliver(positions)
-        except GatewayError as error:
-            if error.retry_after > 0:
-                self._throttle.refused(loop.time(), error.retry_after)
-            return str(error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return "the read was cancelled from within"
+            return RuntimeError("the read was cancelled from within")
         except Exception as error:  # noqa: BLE001 - whatever a read or its digestion raises, the next one may succeed
-            return repr(error)
-        self._throttle.passed(loop.time())
+            return error
         read = self._last = AccountRead(number, started, orders, positions)
         self._last_ended = loop.time()
         for waiter in self._waiters:
             if not waiter.future.done() and waiter.served_by(read):
                 waiter.future.set_result(read)
-        return None
+        return failed
+
+    async def _orders(self, *, closing: bool) -> tuple[OrdersSnapshot | None, GatewayError | None]:
+        """The working orders, judged by the core; or None and why they cannot be read."""
+        try:
+            async with asyncio.timeout(LIMIT):
+                orders = await self._broker.read_orders(self._account_id, closing=closing)
+        except GatewayError as error:
+            # One that had no turn, or came too soon, says nothing about whether they can be read.
+            self._orders_failed += error.retry_after <= 0
+            return None, error
+        self._orders_failed = 0
+        async with asyncio.timeout(LIMIT):
+            await self._deliver(orders)
+        return orders, None

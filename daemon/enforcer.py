@@ -12,15 +12,14 @@ Nothing here is kept across restarts: the core derives the obligations again and
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from daemon.backoff import Throttle
 from daemon.broker import Answer, AnswerKind, Broker
 from daemon.core.decisions import Action, Alert
 from daemon.enforcement_lane import (
+    BEGINNING,
     LOUD_AFTER,
     REFUSALS,
     AccountRead,
@@ -50,6 +49,8 @@ __all__ = ["Clock", "Enforcer", "Holdings", "Outcome"]
 LIMIT: Final = 60.0
 """Seconds for one mutation. The broker bounds its calls itself; this is the belt to its braces."""
 MODIFY_EVERY: Final = 1.0
+TURN_AGAIN: Final = 0.5
+"""Without room within the request limit it is asked again after this many seconds: room can come earlier than said."""
 
 OnSent = Callable[[Action, int], None]
 OnAttempt = Callable[[Action, int, Answer], None]
@@ -92,7 +93,6 @@ class Enforcer:
         on_attempt: OnAttempt | None = None,
         on_alert: OnAlert | None = None,
         on_dropped: OnDropped | None = None,
-        login_of: Callable[[int], str] | None = None,
     ) -> None:
         """Needs a running event loop.
 
@@ -105,7 +105,6 @@ class Enforcer:
             on_attempt: a mutation was answered: called for every obligation it served, with its number of attempts.
             on_alert: something people have to know.
             on_dropped: a stop move was given up after this answer (None: not one); the core has to decide anew.
-            login_of: the login an account belongs to: a 429 holds back all of a login. Default: only its own account.
         """
         self._loop = asyncio.get_running_loop()
         self._broker = broker
@@ -116,12 +115,10 @@ class Enforcer:
         self._on_attempt = on_attempt
         self._on_alert = on_alert
         self._on_dropped = on_dropped
-        self._login_of = login_of
         self._started = self._loop.time()
         self._positions: dict[tuple[int, str], PositionLane] = {}
         self._orders: dict[tuple[int, int], OrderLane] = {}
         self._reads: dict[int, SharedReads] = {}
-        self._throttles: dict[int | str, Throttle] = {}
         self._modified: dict[tuple[int, str], float] = {}
         self._pauses: dict[Lane, asyncio.Future[None]] = {}
         self._awaited: dict[Lane, asyncio.Future[AccountRead]] = {}
@@ -203,9 +200,14 @@ class Enforcer:
         """See Holdings."""
         return self._holdings.position_read_at(account_id, contract_id)
 
-    def throttled_until(self, account_id: int) -> float:
+    def position_settled(self, account_id: int, contract_id: str) -> bool:
+        """See Holdings."""
+        return self._holdings.position_settled(account_id, contract_id)
+
+    def turn_at(self, account_id: int, *, closing: bool) -> float:
         """See View."""
-        return self._throttle(account_id).until
+        wait = self._broker.turn_in(account_id, closing=closing)
+        return self._loop.time() + min(wait, TURN_AGAIN) if wait > 0 else BEGINNING
 
     def modify_ready_at(self, account_id: int, contract_id: str) -> float:
         """See View."""
@@ -292,10 +294,10 @@ class Enforcer:
     async def _read(self, lane: Lane, step: Read) -> AccountRead | None:
         """A read as the step asks for, or None when it is no longer wanted."""
         if lane.account_id not in self._reads:
-            self._reads[lane.account_id] = SharedReads(
-                lane.account_id, self._broker, self._deliver, self._throttle(lane.account_id), self._tell
-            )
-        awaited = self._awaited[lane] = self._reads[lane.account_id].request(step.since, step.newer_than)
+            self._reads[lane.account_id] = SharedReads(lane.account_id, self._broker, self._deliver, self._tell)
+        awaited = self._awaited[lane] = self._reads[lane.account_id].request(
+            step.since, step.newer_than, closing=lane.closing, orders=lane.needs_orders
+        )
         try:
             return await awaited
         except asyncio.CancelledError:
@@ -317,11 +319,6 @@ class Enforcer:
             self._modified[lane.account_id, lane.contract_id] = self._loop.time()
         answer = await self._call(lane, mutation)
         now = self._loop.time()
-        throttle = self._throttle(lane.account_id)
-        if answer.retry_after > 0:
-            throttle.refused(now, answer.retry_after)
-        elif answer.kind is not AnswerKind.NOT_SENT:
-            throttle.passed(now)
         verdict = lane.answered(answer, now)
         lane.broken = False
         for progress in serving:
@@ -369,15 +366,6 @@ class Enforcer:
         )
         if self._on_dropped is not None:
             self._guard(self._on_dropped, action, answer)
-
-    def _throttle(self, account_id: int) -> Throttle:
-        key: int | str = account_id
-        if self._login_of is not None:
-            with contextlib.suppress(LookupError):  # an account no login has (any more) stands for itself
-                key = self._login_of(account_id)
-        if key not in self._throttles:
-            self._throttles[key] = Throttle()
-        return self._throttles[key]
 
     def _tell(self, account_id: int, text: str, detail: str) -> None:
         if self._on_alert is not None:

@@ -88,7 +88,6 @@ class GatewaySide:
             on_attempt=self._attempted,
             on_alert=self._alert,
             on_dropped=self._move_dropped,
-            login_of=lambda account_id: engine.account(account_id).login,
         )
 
         dispatcher.read_orders = self.gateways.read_orders

@@ -29,3 +29,7 @@ class EngineHoldings:
     def position_read_at(self, account_id: int, contract_id: str) -> int:
         """Start of the read the size stems from, microseconds UTC; 0 when it was pushed, or never read."""
         return self._engine.account(account_id).position_read_at(contract_id)
+
+    def position_settled(self, account_id: int, contract_id: str) -> bool:
+        """Whether fills explain the size, or a read has shown it."""
+        return self._engine.account(account_id).settled(contract_id, self._engine.now)

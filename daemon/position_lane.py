@@ -10,7 +10,9 @@ How each way to close too much is barred:
   two equal reads, the later begun QUIET after the answer;
 * late or duplicate events: a partial close soon after a mutation of ours goes by two equal reads too, and only when the
   core's value is the read's;
-* the position turned round meanwhile: a partial close decided for the other side reads first.
+* a size that no fill explains may be an old message come again: a partial close goes by a read;
+* the position turned round meanwhile: a partial close decided for the other side reads first;
+* orders that cannot be read: a full close is repeated only when the position has been the same for BLIND seconds.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ RECENT: Final = 30.0
 """Events can be late or come twice this long after a mutation of ours, or a restart: partial closes read first."""
 POLL_CAP: Final = 2.0
 """Seconds between reads while orders under way take the position off."""
+BLIND: Final = 10.0
+"""While orders cannot be read, a full close is repeated on two equal reads of the position, this far apart."""
 STUCK: Final = 10.0
 """A closing market order that works this long without any change is cancelled before its position is closed again."""
 
@@ -68,6 +72,8 @@ class _Picture:
 
 class PositionLane(Lane):
     """Closes or reduces one position. `started` is the time the enforcer began its work."""
+
+    closing = True
 
     def __init__(self, account_id: int, contract_id: str, started: float = BEGINNING) -> None:
         super().__init__(account_id, contract_id)
@@ -88,6 +94,11 @@ class PositionLane(Lane):
     def target(self) -> int | None:
         """Contracts that may stay: the strictest of the obligations; None without any."""
         return min((p.action.target for p in self.progress.values()), default=None)
+
+    @property
+    def needs_orders(self) -> bool:
+        """Only a full close can do without: what it finds already closed, the gateway does not close twice."""
+        return self.target != 0
 
     @property
     def _acted(self) -> float:
@@ -113,7 +124,11 @@ class PositionLane(Lane):
             self._fills = True
         if read is None:
             self._side = side if self._side is None else self._side
-            wary = target > 0 and (now - max(self._acted, self._started) < RECENT or side != self._side)
+            wary = target > 0 and (
+                now - max(self._acted, self._started) < RECENT
+                or side != self._side
+                or not view.position_settled(self.account_id, self.contract_id)
+            )
             if self.unverified or self._holding or self._fills or wary:
                 return self._look(view, now)
         else:
@@ -168,7 +183,7 @@ class PositionLane(Lane):
             shown = read.closing_in_flight(self.contract_id, position)
             lasting = self._covered is not None and now - self._covered.since >= STUCK
             # What the core counts for long and the gateway does not show is not there.
-            working = shown if lasting else max(working, shown)
+            working = shown if lasting and read.orders is not None else max(working, shown)
         return _Picture(position, working, now if read is None else read.started)
 
     def _take(self, view: View, read: AccountRead, picture: _Picture) -> None:
@@ -184,6 +199,10 @@ class PositionLane(Lane):
 
     def _doubt(self, now: float, read: AccountRead, *, whole: bool) -> float | None:
         """None when a mutation may follow on this read, else the time to read again."""
+        if read.orders is None:
+            if self._steady is None or not whole:
+                return now + POLL_CAP
+            return None if read.started >= self._steady.since + BLIND else self._steady.since + BLIND
         if whole:
             # The gateway closes what there is: a fresh read is enough, unless a partial close may still be on its way.
             late = self._doubtful is Verdict.UNCERTAIN and read.started < self._quiet_until

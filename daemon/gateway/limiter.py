@@ -1,45 +1,54 @@
-"""Requests a minute: mutations pass reads, reads pass polls, and a 429 pauses the whole login.
+"""Requests a minute: closes pass reads for closes, those pass cancels, cancels pass polls; a 429 pauses the login.
 
 The gateway allows 200 requests in 60 seconds. `RequestBudget` is the arithmetic (no clock, no waiting);
-`PriorityLimiter` waits with it. Each priority has its own ceiling within the one window, so that polls can never use
-up what a flatten needs.
+`PriorityLimiter` waits with it. Each priority has its own ceiling within the one window, so that neither polls nor a
+flood of cancels can use up what closes need.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import IntEnum
+from typing import Final
 
 _MICROS = 1_000_000
 _LEAST_PAUSE = 0.25
 """Seconds of pause even when the gateway says Retry-After: 0."""
+PROBE_EVERY: Final = 5.0
+"""Seconds between the requests that closes may try during a pause: what a 429 counts, and until when, is undocumented,
+and a position that stays open for a minute can cost more than one refused request."""
 
 
 class Priority(IntEnum):
     """Who goes first."""
 
-    MUTATION = 0
-    """Closes, cancels, logins."""
+    CLOSE = 0
+    """Closes and reductions of positions, and the logins they need."""
     READ = 1
-    """Reads that verify an enforcement."""
-    RECONCILE = 2
-    """Reads after a gap: a hub that comes and goes must not use up what a flatten needs."""
-    POLL = 3
+    """Reads that a close waits for."""
+    CANCEL = 2
+    """Cancels and stop moves: an order that fills meanwhile makes a position, which is closed before they go on."""
+    RECONCILE = 3
+    """Reads that a cancel waits for, and those after a gap: a hub that comes and goes must not use up a flatten's."""
+    POLL = 4
     """What is read on a timer."""
+
+
+_URGENT = frozenset({Priority.CLOSE, Priority.READ})
 
 
 class RequestBudget:
     """A sliding window over sent requests, with a ceiling for each priority and a pause after a 429.
 
     Args:
-        ceilings: requests that may have been sent in the window before one of that priority waits.
+        ceilings: requests of all kinds that may have been sent in the window before one of that priority waits.
         window: its length in microseconds.
         backoff: seconds of pause after the first, second, … 429 in a row without Retry-After.
         retry_after_max: a longer Retry-After is cut to this many seconds.
+        most: requests of that priority alone in the window: what has a high ceiling must not starve those below it.
     """
 
     def __init__(
@@ -47,47 +56,74 @@ class RequestBudget:
         ceilings: Mapping[Priority, int],
         window: int = 60 * _MICROS,
         backoff: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 30.0),
-        retry_after_max: float = 120.0,
+        retry_after_max: float = 60.0,
+        most: Mapping[Priority, int] | None = None,
     ) -> None:
         self._ceilings = [ceilings[priority] for priority in Priority]
         if self._ceilings != sorted(self._ceilings, reverse=True) or self._ceilings[-1] < 1:
             raise ValueError("ceilings must not rise with lower priority, and be at least 1")
+        self._most = dict(most or {})
+        if any(least < 1 for least in self._most.values()):
+            raise ValueError("every priority needs at least 1 request of its own")
         self._window = window
         self._backoff = backoff
         self._retry_after_max = retry_after_max
         self._sent: deque[int] = deque()
+        self._own: dict[Priority, deque[int]] = {priority: deque() for priority in self._most}
         self._paused_until = 0
+        self._urgent_from: int | None = None
+        """When what is urgent may try a request although there is a pause; None: it need not heed the pause."""
         self._strikes = 0
 
-    def delay(self, priority: Priority, now: int) -> int:
-        """Microseconds until a request of that priority may go; 0: now."""
+    def delay(self, priority: Priority, now: int, ahead: int = 0) -> int:
+        """Microseconds until a request of that priority may go, after `ahead` others; 0: now."""
+        paused = self._paused_until
+        if priority in _URGENT:
+            paused = now if self._urgent_from is None else min(paused, self._urgent_from)
+        wait = max(0, paused - now, self._until_room(self._sent, self._ceilings[priority], now, ahead))
+        own = self._own.get(priority)
+        return wait if own is None else max(wait, self._until_room(own, self._most[priority], now, ahead))
+
+    def _until_room(self, sent: deque[int], ceiling: int, now: int, ahead: int) -> int:
         horizon = now - self._window
-        sent = self._sent
         while sent and sent[0] <= horizon:
             sent.popleft()
-        wait = max(0, self._paused_until - now)
-        excess = len(sent) - self._ceilings[priority]
-        if excess >= 0:
-            wait = max(wait, sent[excess] + self._window - now)
-        return wait
+        excess = len(sent) + ahead - ceiling
+        if excess < 0:
+            return 0
+        return sent[excess] + self._window - now if excess < len(sent) else self._window
 
-    def take(self, now: int) -> None:
+    def take(self, now: int, priority: Priority) -> None:
         """A request goes out."""
         self._sent.append(now)
+        if priority in self._own:
+            self._own[priority].append(now)
+        if priority in _URGENT and now < self._paused_until and self._urgent_from is not None:
+            # The others wait for its answer.
+            self._urgent_from = now + round(PROBE_EVERY * _MICROS)
 
-    def refused(self, now: int, retry_after: float | None) -> float:
-        """The gateway said 429: pause everything. Returns the pause in seconds."""
+    def refused(self, now: int, retry_after: float | None, priority: Priority) -> float:
+        """The gateway said 429: pause everything. Returns the pause in seconds.
+
+        What is urgent may try one request every few seconds all the same, the first at once if it was not itself told.
+        """
         if retry_after is None or not 0 <= retry_after < float("inf"):
             pause = self._backoff[min(self._strikes, len(self._backoff) - 1)]
         else:
             pause = min(max(retry_after, _LEAST_PAUSE), self._retry_after_max)
         self._strikes += 1
         self._paused_until = max(self._paused_until, now + round(pause * _MICROS))
+        if priority in _URGENT:
+            self._urgent_from = now + round(PROBE_EVERY * _MICROS)
+        elif self._urgent_from is None:
+            self._urgent_from = now
         return pause
 
-    def answered(self) -> None:
-        """The gateway answered something other than 429."""
+    def answered(self, priority: Priority) -> None:
+        """The gateway answered something other than 429: what is urgent need not wait any more."""
         self._strikes = 0
+        if priority in _URGENT:
+            self._urgent_from = None
 
     def used(self, now: int) -> int:
         """Requests sent within the window."""
@@ -113,9 +149,15 @@ class PriorityLimiter:
     def __init__(self, budget: RequestBudget, monotonic: Callable[[], int]) -> None:
         self._budget = budget
         self._monotonic = monotonic
-        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
-        self._order = itertools.count()
+        self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {priority: deque() for priority in Priority}
         self._timer: asyncio.TimerHandle | None = None
+
+    def turn_in(self, priority: Priority) -> float:
+        """Seconds until a request of that priority, asked for now, would get its turn; 0: at once."""
+        ahead = sum(
+            not future.done() for above in itertools.islice(Priority, priority + 1) for future in self._waiting[above]
+        )
+        return self._budget.delay(priority, self._monotonic(), ahead) / _MICROS
 
     async def acquire(self, priority: Priority, patience: float) -> None:
         """Wait for a turn, at most `patience` seconds.
@@ -125,13 +167,13 @@ class PriorityLimiter:
         """
         now = self._monotonic()
         wait = self._budget.delay(priority, now)
-        if wait == 0 and not (self._waiting and self._waiting[0][0] <= priority):
-            self._budget.take(now)
+        if wait == 0 and all(future.done() for future in self._waiting[priority]):
+            self._budget.take(now, priority)
             return
         if wait > patience * _MICROS:
             raise NoTurnError(wait / _MICROS)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._order), future))
+        self._waiting[priority].append(future)
         self._serve()
         try:
             async with asyncio.timeout(patience):
@@ -142,31 +184,35 @@ class PriorityLimiter:
             if not future.done():
                 future.cancel()
 
-    def refused(self, retry_after: float | None) -> float:
+    def refused(self, retry_after: float | None, priority: Priority) -> float:
         """Report a 429; returns the pause in seconds."""
-        pause = self._budget.refused(self._monotonic(), retry_after)
+        pause = self._budget.refused(self._monotonic(), retry_after, priority)
         self._serve()
         return pause
 
-    def answered(self) -> None:
+    def answered(self, priority: Priority) -> None:
         """Report any other answer."""
-        self._budget.answered()
+        self._budget.answered(priority)
+        if self._timer is not None:
+            self._serve()
 
     def _serve(self) -> None:
+        """Give the turns there are: one that has to wait holds back none of another priority that need not."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._waiting:
-            priority, _, future = self._waiting[0]
-            if future.done():
-                heapq.heappop(self._waiting)
-                continue
-            now = self._monotonic()
-            wait = self._budget.delay(priority, now)
-            if wait > 0:
-                # A hair later than computed, so that rounding does not wake us just before the time.
-                self._timer = asyncio.get_running_loop().call_later(wait / _MICROS + 0.001, self._serve)
-                return
-            heapq.heappop(self._waiting)
-            self._budget.take(now)
-            future.set_result(None)
+        now = self._monotonic()
+        waits = []
+        for priority, waiting in self._waiting.items():
+            while waiting:
+                if not waiting[0].done():
+                    wait = self._budget.delay(priority, now)
+                    if wait > 0:
+                        waits.append(wait)
+                        break
+                    self._budget.take(now, priority)
+                    waiting[0].set_result(None)
+                waiting.popleft()
+        if waits:
+            # A hair later than computed, so that rounding does not wake us just before the time.
+            self._timer = asyncio.get_running_loop().call_later(min(waits) / _MICROS + 0.001, self._serve)

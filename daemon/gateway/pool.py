@@ -221,6 +221,11 @@ class Gateways:
 
     # --- Broker ------------------------------------------------------------------------------------
 
+    def turn_in(self, account_id: int, *, closing: bool) -> float:
+        """Seconds until the account's login has room for a close, or else for a cancel or a stop move; 0: now."""
+        session = self._owners.get(account_id)
+        return 0.0 if session is None else session.rest.turn_in(Priority.CLOSE if closing else Priority.CANCEL)
+
     async def close_position(self, account_id: int, contract_id: str) -> Answer:
         """Position/closeContract. One try."""
         return await self._mutate("/Position/closeContract", account_id, contractId=contract_id)
@@ -233,32 +238,34 @@ class Gateways:
 
     async def cancel_order(self, account_id: int, order_id: int) -> Answer:
         """Order/cancel. One try."""
-        return await self._mutate("/Order/cancel", account_id, orderId=order_id)
+        return await self._mutate("/Order/cancel", account_id, Priority.CANCEL, orderId=order_id)
 
     async def modify_stop(self, account_id: int, order_id: int, stop_price: int) -> Answer:
         """Order/modify with a new stop price in nanos. One try."""
         price = float(nanos_to_price(stop_price))
-        return await self._mutate("/Order/modify", account_id, orderId=order_id, stopPrice=price)
+        return await self._mutate("/Order/modify", account_id, Priority.CANCEL, orderId=order_id, stopPrice=price)
 
-    async def read_positions(self, account_id: int) -> PositionsSnapshot:
+    async def read_positions(self, account_id: int, *, closing: bool = True) -> PositionsSnapshot:
         """Position/searchOpen. Raises GatewayError. The snapshot is returned, not delivered."""
         session = self._owner(account_id)
-        return await session.reads.positions(account_id, session.mirror(account_id), Priority.READ)
+        return await session.reads.positions(account_id, session.mirror(account_id), _read_priority(closing))
 
-    async def read_orders(self, account_id: int) -> OrdersSnapshot:
+    async def read_orders(self, account_id: int, *, closing: bool = True) -> OrdersSnapshot:
         """Order/v2/query, working statuses. Raises GatewayError. The snapshot is returned, not delivered."""
         session = self._owner(account_id)
-        return await session.reads.orders(account_id, session.mirror(account_id), Priority.READ)
+        return await session.reads.orders(account_id, session.mirror(account_id), _read_priority(closing))
 
     async def read_trades(self, account_id: int, since: int) -> TradesSnapshot:
         """Trade/search. Raises GatewayError. The snapshot is returned, not delivered."""
         return await self._owner(account_id).reads.trades(account_id, since, Priority.READ)
 
-    async def _mutate(self, endpoint: str, account_id: int, **fields: object) -> Answer:
+    async def _mutate(
+        self, endpoint: str, account_id: int, priority: Priority = Priority.CLOSE, **fields: object
+    ) -> Answer:
         session = self._owners.get(account_id)
         if session is None:
             return Answer(AnswerKind.NOT_SENT, message=f"no login that is online has account {account_id}")
-        return await session.rest.mutate(endpoint, {"accountId": account_id, **fields})
+        return await session.rest.mutate(endpoint, {"accountId": account_id, **fields}, priority)
 
     def _owner(self, account_id: int) -> LoginSession:
         session = self._owners.get(account_id)
@@ -327,6 +334,7 @@ class Gateways:
             round(t.window * 1e6),
             t.rate_limit_backoff,
             t.retry_after_max,
+            {Priority.READ: t.reads_per_minute},
         )
         return PriorityLimiter(budget, self._clock.monotonic)
 
@@ -382,6 +390,10 @@ class Gateways:
         if leader is not None:
             _log.warning("Quotes move from login %s to %s", leader.username, self._leader.username)
             await leader.quotes.stop()
+
+
+def _read_priority(closing: bool) -> Priority:
+    return Priority.READ if closing else Priority.RECONCILE
 
 
 def check_addresses(config: AccountsConfig, *, require_loopback: bool) -> None:

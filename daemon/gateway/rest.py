@@ -122,6 +122,7 @@ class LoginRest:
         self._failures = 0
         self._healthy: bool | None = None
         self._renew_not_before = -(10**15)
+        self._accepted_at = -(10**15)
         self._renewals_failed = 0
         self._life = _DEFAULT_LIFE_US
         self.token = ""
@@ -146,7 +147,7 @@ class LoginRest:
                 await self._log_in()
                 return
             try:
-                body = await self._post("/Auth/validate", {}, Priority.MUTATION, self._timings.read)
+                body = await self._post("/Auth/validate", {}, Priority.CLOSE, self._timings.read)
             except (WireError, TimeoutError):
                 await self._log_in()
                 return
@@ -161,25 +162,33 @@ class LoginRest:
         margin = min(round(self._timings.token_margin * SECOND_US), self._life // 6)
         return not self.token or self.token_expires_at - self._clock.now() <= margin
 
-    async def renew(self, stale: str) -> bool:
-        """A token was refused: get another, unless that has just been done. Returns whether there is one to try."""
+    async def renew(self, stale: str, *, urgent: bool = False) -> bool:
+        """A token was refused: get another, unless that has just been done. Returns whether there is one to try.
+
+        Two logins that a refused token asks for are some seconds apart. `urgent` (an order, or a read it needs) waits
+        for the end of a shorter time instead of giving up: another program that logs in again and again ends our
+        session each time, and a position must be closed all the same. Logins that fail have their own, longer pauses.
+        """
         async with self._lock:
             if self.token != stale:
                 return bool(self.token)
-            if self._clock.monotonic() < self._renew_not_before:
+            now = self._clock.monotonic()
+            least = self._timings.relogin_min_urgent if urgent else self._timings.relogin_min
+            wait = self._accepted_at + round(least * SECOND_US) - now
+            if now < self._renew_not_before or (wait > 0 and not urgent):
                 return False
+            if wait > 0:
+                await asyncio.sleep(wait / SECOND_US)
             try:
                 await self._log_in()
             except LoginError as error:
                 pauses = self._timings.login_refused if error.refused else self._timings.login_unreachable
                 self._renewals_failed += 1
-                self._pause_renewal(pauses[min(self._renewals_failed, len(pauses)) - 1])
+                pause = pauses[min(self._renewals_failed, len(pauses)) - 1]
+                self._renew_not_before = self._clock.monotonic() + round(pause * SECOND_US)
                 self._unhealthy(str(error), at_once=True)
                 return False
             return True
-
-    def _pause_renewal(self, seconds: float) -> None:
-        self._renew_not_before = self._clock.monotonic() + round(seconds * SECOND_US)
 
     async def _log_in(self) -> None:
         try:
@@ -192,7 +201,7 @@ class LoginRest:
             ) from None
         try:
             body = await self._post(
-                "/Auth/loginKey", {"userName": self._username, "apiKey": key}, Priority.MUTATION, self._timings.read
+                "/Auth/loginKey", {"userName": self._username, "apiKey": key}, Priority.CLOSE, self._timings.read
             )
         except UnauthorizedError:
             message, mend = LOGIN_REFUSALS[3]
@@ -228,51 +237,67 @@ class LoginRest:
         self.token_expires_at = now + self._life
         self.token = token
         self._renewals_failed = 0
-        self._pause_renewal(self._timings.relogin_min)
+        self._accepted_at = self._clock.monotonic()
+        self._renew_not_before = self._accepted_at
         self._transport.set_token(token)
         self._healthy_again()
         self._on_token()
 
     # --- requests ----------------------------------------------------------------------------------
 
-    async def mutate(self, endpoint: str, body: dict[str, Any]) -> Answer:
-        """One try of an order request. Never raises for what the gateway or the network did."""
-        stale, turn = self.token, False
-        if not stale:
+    def turn_in(self, priority: Priority) -> float:
+        """Seconds until the request limit has room for a request of that priority; 0: now."""
+        return self._limiter.turn_in(priority)
+
+    async def mutate(self, endpoint: str, body: dict[str, Any], priority: Priority = Priority.CLOSE) -> Answer:
+        """An order request. Never raises for what the gateway or the network did.
+
+        It is tried once; a second time only after a 401, which is known to have done nothing, with a new token.
+        """
+        if not self.token:
             return Answer(AnswerKind.NOT_SENT, message=f"{self._username} is not logged in")
+        under_way = False
+
+        async def attempt() -> Answer:
+            nonlocal under_way
+            await self._limiter.acquire(priority, min(self._timings.turn, self._timings.mutation))
+            under_way = True
+            try:
+                return _judged(endpoint, await self._sent(endpoint, body, priority))
+            except UnauthorizedError:
+                under_way = False
+                raise
+
         try:
             async with asyncio.timeout(self._timings.mutation):
                 if self.token_expires_at <= self._clock.now():
                     # If that fails the gateway shall decide about the old one: its clock counts, not ours.
-                    await self.renew(stale)
+                    await self.renew(self.token)
                 stale = self.token
-                await self._limiter.acquire(Priority.MUTATION, self._timings.mutation)
-                turn = True
-                answer = await self._sent(endpoint, body)
+                try:
+                    return await attempt()
+                except UnauthorizedError:
+                    if not await self.renew(stale, urgent=True):
+                        raise
+                return await attempt()
         except TimeoutError:
-            if not turn:
-                return Answer(AnswerKind.NOT_SENT, message="no turn in time")
+            if not under_way:
+                return Answer(AnswerKind.NOT_SENT, message="no turn or no session in time")
             self._unhealthy("no answer in time")
             return Answer(AnswerKind.UNCERTAIN, message=f"no answer within {self._timings.mutation:g} s")
         except NoTurnError as error:
-            return Answer(AnswerKind.NOT_SENT, message=str(error), retry_after=error.retry_after)
+            # Our own doing: the gateway has refused nothing, and what goes first may have room.
+            return Answer(AnswerKind.NOT_SENT, message=str(error))
         except RateLimitedError as error:
             return Answer(AnswerKind.NOT_SENT, code=429, message=str(error), retry_after=error.retry_after or 0.0)
-        except UnauthorizedError as error:
-            # Renewed before answering, so that the caller's next try has a token.
-            try:
-                async with asyncio.timeout(self._timings.mutation):
-                    await self.renew(stale)
-            except TimeoutError:
-                pass
-            return Answer(AnswerKind.NOT_SENT, code=401, message=str(error))
         except NeverSentError as error:
-            return Answer(AnswerKind.NOT_SENT, message=str(error), retry_after=error.retry_after)
+            return Answer(AnswerKind.NOT_SENT, message=str(error))
+        except UnauthorizedError as error:
+            return Answer(AnswerKind.NOT_SENT, code=401, message=str(error))
         except RejectedError as error:
             return Answer(AnswerKind.REFUSED, code=error.status, message=str(error))
         except WireError as error:
             return Answer(AnswerKind.UNCERTAIN, message=str(error))
-        return _judged(endpoint, answer)
 
     async def read(self, endpoint: str, body: dict[str, Any], priority: Priority) -> dict[str, Any]:
         """One read: the whole answer, if it says success. A refused token is renewed and the read tried once more.
@@ -288,7 +313,7 @@ class LoginRest:
                 try:
                     answer = await self._post(endpoint, body, priority, self._timings.read)
                 except UnauthorizedError:
-                    if not await self.renew(stale):
+                    if not await self.renew(stale, urgent=priority is Priority.READ):
                         raise
                     answer = await self._post(endpoint, body, priority, self._timings.read)
         except TimeoutError:
@@ -331,20 +356,20 @@ class LoginRest:
                 await self._limiter.acquire(priority, patience)
             except NoTurnError as error:
                 raise NeverSentError(str(error), retry_after=error.retry_after) from None
-            return await self._sent(endpoint, body)
+            return await self._sent(endpoint, body, priority)
 
-    async def _sent(self, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _sent(self, endpoint: str, body: dict[str, Any], priority: Priority) -> dict[str, Any]:
         try:
             answer = await self._transport.post(endpoint, body)
         except RateLimitedError as error:
-            raise RateLimitedError(self._limiter.refused(error.retry_after)) from None
+            raise RateLimitedError(self._limiter.refused(error.retry_after, priority)) from None
         except (NeverSentError, AnswerLostError) as error:
             self._unhealthy(str(error))
             raise
         except WireError:
-            self._limiter.answered()
+            self._limiter.answered(priority)
             raise
-        self._limiter.answered()
+        self._limiter.answered(priority)
         self._healthy_again()
         return answer
 

@@ -11,6 +11,8 @@ class Timings:
 
     mutation: float = 5.0
     """Whole bound of one order request, waiting for its turn included."""
+    turn: float = 1.0
+    """Longest an order request waits for its turn: what it was decided on changes meanwhile."""
     read: float = 8.0
     """Whole bound of one read."""
     connect: float = 3.0
@@ -40,6 +42,8 @@ class Timings:
     login_refused: tuple[float, ...] = (5.0, 10.0, 20.0, 40.0, 60.0)
     relogin_min: float = 5.0
     """Least time between two logins that a 401 asks for."""
+    relogin_min_urgent: float = 1.0
+    """The same for an order request, or a read that a close waits for."""
     token_margin: float = 4 * 3600.0
     """A token is refreshed when less than this, or a sixth of its life, is left."""
     token_retry: float = 10.0
@@ -72,9 +76,12 @@ class Timings:
     """Longest an event waits for the data of an unknown contract."""
     contract_retry: float = 30.0
 
-    requests_per_minute: tuple[int, int, int, int] = (195, 180, 150, 110)
-    """Requests within `window` before a mutation, a verifying read, a reconcile, a poll has to wait."""
+    requests_per_minute: tuple[int, int, int, int, int] = (195, 180, 150, 150, 110)
+    """Requests within `window` before a close, a read for one, a cancel, a read after a gap, a poll has to wait."""
+    reads_per_minute: int = 80
+    """Most reads for closes within `window`: closes that cannot fill must not keep orders from being cancelled."""
     window: float = 60.0
     rate_limit_backoff: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 30.0)
     """Pause after a 429 without Retry-After."""
-    retry_after_max: float = 120.0
+    retry_after_max: float = 60.0
+    """The gateway counts over 60 s: to wait longer than its window would only leave risk open."""

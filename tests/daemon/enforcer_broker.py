@@ -135,6 +135,9 @@ class FakeBroker:
         self.read_latency = 0.01
         self.halted = False
         self.on_event: Callable[[Event], None] = lambda _: None
+        self.orders_down = False
+        self.no_turn: dict[tuple[int, bool], float] = {}
+        """Until when the request limit has no room: by account and whether it is for a close."""
         self.core: Knowledge | None = None
         self._next_id = 1000
         self._busy: set[tuple[int, str | int]] = set()
@@ -212,6 +215,9 @@ class FakeBroker:
 
     # --- daemon.broker.Broker
 
+    def turn_in(self, account_id: int, *, closing: bool) -> float:
+        return max(0.0, self.no_turn.get((account_id, closing), 0.0) - self.loop.time())
+
     async def close_position(self, account_id: int, contract_id: str) -> Answer:
         call = Call(self.loop.time(), "close", account_id, contract_id)
         self._judge_send(call)
@@ -233,7 +239,7 @@ class FakeBroker:
             lambda: self._modify(account_id, order_id, stop_price),
         )
 
-    async def read_positions(self, account_id: int) -> PositionsSnapshot:
+    async def read_positions(self, account_id: int, *, closing: bool = True) -> PositionsSnapshot:
         started, began = self.clock.now(), self.loop.time()
         self.reads.append((began, "positions", account_id))
         await self._read_latency()
@@ -243,13 +249,15 @@ class FakeBroker:
             if owner == account_id and book.shown
         )
         await asyncio.sleep(self.read_latency / 2)
-        self._read[account_id] = (self._orders_read[account_id][0], began)
+        self._read[account_id] = (self._orders_read.get(account_id, (-1e9, -1e9))[0], began)
         return PositionsSnapshot(self.clock.now(), account_id, started, found)
 
-    async def read_orders(self, account_id: int) -> OrdersSnapshot:
+    async def read_orders(self, account_id: int, *, closing: bool = True) -> OrdersSnapshot:
         started, began = self.clock.now(), self.loop.time()
         self.reads.append((began, "orders", account_id))
         await self._read_latency()
+        if self.orders_down:
+            raise unreadable()
         served = self.loop.time()
         found = tuple(
             _copy(order.record)
@@ -288,7 +296,8 @@ class FakeBroker:
             proven = core.confirmed_at[account_id, contract_id] >= last.began
             if recent or (not proven and core.emptied_at[account_id, contract_id] < ended):
                 state = "read"
-                if min(orders_began, positions_began) < ended:
+                blind = self.orders_down and call.name == "close"
+                if (positions_began if blind else min(orders_began, positions_began)) < ended:
                     self.violations.append(f"{call} went out without a read after the mutation that ended at {ended}")
         basis = (
             self._orders_read[account_id][0] - self.lag

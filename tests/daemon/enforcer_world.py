@@ -40,6 +40,7 @@ class FakeCore:
         self.outcomes: list[Outcome] = []
         self.confirmed_at: dict[tuple[int, str], float] = defaultdict(lambda: -1e9)
         self.emptied_at: dict[tuple[int, str], float] = defaultdict(lambda: -1e9)
+        self.unsettled: set[tuple[int, str]] = set()
         self.enforcer: Enforcer | None = None
         self.commit = 0.0005
         self._next_id = 0
@@ -62,6 +63,9 @@ class FakeCore:
 
     def position_read_at(self, account_id: int, contract_id: str) -> int:
         return self.states[account_id].position_read_at(contract_id)
+
+    def position_settled(self, account_id: int, contract_id: str) -> bool:
+        return (account_id, contract_id) not in self.unsettled
 
     # --- events in, decisions out
 
@@ -191,7 +195,7 @@ class FakeCore:
 class World:
     """Broker, core and enforcer wired as the service wires them. To be built inside a running VirtualLoop."""
 
-    def __init__(self, login_of: Callable[[int], str] | None = None) -> None:
+    def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.clock = VirtualClock(self.loop)
         self.broker = FakeBroker(self.clock)
@@ -207,7 +211,6 @@ class World:
             on_attempt=lambda action, attempts, answer: self.attempts.append((action, attempts, answer)),
             on_alert=self.alerts.append,
             on_dropped=lambda action, _: self.dropped.append(action),
-            login_of=login_of,
         )
         self.core.enforcer = self.enforcer
         self.broker.core = self.core

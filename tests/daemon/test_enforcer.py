@@ -13,6 +13,7 @@ from daemon.broker import Answer, AnswerKind, GatewayError
 from daemon.core.decisions import Action
 from daemon.core.events import OrdersSnapshot, PositionsSnapshot
 from daemon.enforcer import Enforcer
+from daemon.position_lane import BLIND
 from shared.models import ActionKind, ActionResult, OrderStatus, OrderType, Side
 from tests.daemon.enforcer_broker import ACCOUNT, ES, MNQ, Call, Fault, Push, unreadable
 from tests.daemon.enforcer_world import World
@@ -259,50 +260,131 @@ async def test_close_when_not_sent_is_repeated_without_a_read(world: World) -> N
     assert world.broker.net(MNQ) == 2
 
 
-def test_too_many_requests_when_one_account_of_a_login_is_told_holds_back_the_login_alone() -> None:
-    async def main() -> None:
-        world = World(login_of=lambda account: "anna" if account < 200 else "ben")
-        for account in (101, 102, 201):
-            world.broker.trade(MNQ, 2, account)
-        await asyncio.sleep(40)
-        world.broker.faults.append(Fault(NOT_SENT, 429, retry_after=7.0))
-        world.core.limits[101, MNQ] = 0
-        world.core.push(None)
-        await asyncio.sleep(0.5)
-        world.core.limits[102, MNQ] = world.core.limits[201, MNQ] = 0
-        world.core.push(None)
-        await world.settled()
-        at = {account: [c.at for c in world.calls() if c.account_id == account] for account in (101, 102, 201)}
-        assert at[101][1] - at[101][0] == pytest.approx(7.005, abs=0.01)
-        assert at[102] == [at[101][1]]
-        assert at[201][0] - at[101][0] == pytest.approx(0.5, abs=0.01)
-        await world.end()
-
-    run(main)
-
-
-def test_close_when_the_login_of_an_account_is_unknown_goes_out_all_the_same() -> None:
-    async def main() -> None:
-        nobody: dict[int, str] = {}
-        world = World(login_of=nobody.__getitem__)
-        await held(world)
-        world.core.limit(MNQ, 0)
-        await world.settled()
-        assert world.broker.net(MNQ) == 0
-        await world.end()
-
-    run(main)
+@in_world
+async def test_close_when_the_request_limit_has_room_for_closes_alone_does_not_wait_for_cancels(world: World) -> None:
+    await held(world)
+    order = world.broker.place(MNQ, OrderType.LIMIT, Side.BUY, 1)
+    world.broker.no_turn[ACCOUNT, False] = world.loop.time() + 40
+    began = world.loop.time()
+    world.core.limit(MNQ, 0)
+    await world.settled(100)
+    closed, cancelled = world.calls()
+    assert (closed.name, cancelled.name, cancelled.key) == ("close", "cancel", order)
+    assert closed.at - began < 0.1
+    assert 39 < cancelled.at - began < 41
+    assert world.alerts == []
 
 
 @in_world
-async def test_too_many_requests_when_a_read_is_told_holds_back_that_long(world: World) -> None:
+async def test_close_when_room_comes_earlier_than_said_goes_out_within_half_a_second(world: World) -> None:
+    await held(world)
+    world.broker.no_turn[ACCOUNT, True] = world.loop.time() + 60
+    world.core.limit(MNQ, 0)
+    await asyncio.sleep(3)
+    assert world.calls() == []
+    world.broker.no_turn.clear()
+    freed = world.loop.time()
+    await world.settled()
+    assert world.calls()[0].at - freed <= 0.5
+
+
+@in_world
+async def test_close_when_another_of_the_login_is_told_429_is_not_held_back_by_the_enforcer(world: World) -> None:
+    for account in (101, 102):
+        world.broker.trade(MNQ, 2, account)
+    await asyncio.sleep(40)
+    world.broker.faults.append(Fault(NOT_SENT, 429, retry_after=30.0))
+    for account in (101, 102):
+        world.core.limits[account, MNQ] = 0
+    world.core.push(None)
+    began = world.loop.time()
+    await world.settled()
+    assert [call.account_id for call in world.calls()] == [101, 102, 101]
+    assert world.loop.time() - began < 2
+
+
+@in_world
+async def test_too_many_requests_when_a_read_is_told_waits_a_few_seconds_at_most(world: World) -> None:
     await held(world)
     world.broker.faults.append(Fault(UNCERTAIN, effect=False))
-    world.broker.read_faults.append(GatewayError("HTTP 429", retry_after=9.0))
+    world.broker.read_faults.extend(
+        [GatewayError("HTTP 429", retry_after=3.0), GatewayError("HTTP 429", retry_after=90)]
+    )
     world.core.limit(MNQ, 0)
     await world.settled()
     at = [at for at, what, _ in world.broker.reads if what == "orders"]
-    assert at[1] - at[0] == pytest.approx(9.0, abs=0.02)
+    assert [later - earlier for earlier, later in pairwise(at)] == pytest.approx([3.0, 5.0], abs=0.02)
+
+
+# --- orders that cannot be read
+
+
+@in_world
+async def test_close_when_orders_cannot_be_read_is_repeated_on_two_equal_reads_of_the_position(world: World) -> None:
+    await held(world)
+    world.broker.orders_down = True
+    world.broker.faults.append(Fault(ACCEPTED, effect=False))
+    world.core.limit(MNQ, 0)
+    await world.until(lambda: world.broker.net(MNQ) == 0, 30)
+    first, second = world.calls()
+    assert (first.name, second.name) == ("close", "close")
+    assert BLIND < second.at - first.at < BLIND + 6
+    began = [at for at, what, _ in world.broker.reads if what == "positions" and at < second.at]
+    assert began[-1] - began[0] >= BLIND
+
+
+@in_world
+async def test_close_when_orders_cannot_be_read_and_the_position_changes_waits_anew(world: World) -> None:
+    await held(world, size=4)
+    world.broker.orders_down = True
+    world.broker.faults.append(Fault(ACCEPTED, effect=False))
+    world.core.limit(MNQ, 0)
+    await asyncio.sleep(8)
+    world.broker.trade(MNQ, -1)
+    changed = world.loop.time()
+    await world.until(lambda: world.broker.net(MNQ) == 0, 40)
+    assert world.calls()[1].at - changed >= BLIND
+
+
+@in_world
+async def test_close_when_orders_cannot_be_read_never_goes_out_beside_one_that_is_known_to_work(world: World) -> None:
+    await held(world, size=4)
+    world.broker.orders_down = True
+    world.broker.halted = True
+    world.core.limit(MNQ, 0)
+    await asyncio.sleep(60)
+    assert [call.name for call in world.calls()] == ["close"]
+    world.broker.halted = world.broker.orders_down = False
+    await world.settled()
+    assert world.broker.net(MNQ) == 0
+
+
+@in_world
+async def test_reduction_when_orders_cannot_be_read_is_not_repeated(world: World) -> None:
+    await held(world, size=5)
+    world.broker.orders_down = True
+    world.broker.faults.append(Fault(UNCERTAIN, effect=False))
+    world.core.limit(MNQ, 2)
+    await asyncio.sleep(60)
+    assert [call.name for call in world.calls()] == ["reduce"]
+    world.broker.orders_down = False
+    await world.settled()
+    assert world.broker.net(MNQ) == 2
+
+
+# --- sizes that no fill explains
+
+
+@in_world
+async def test_reduction_when_an_old_position_message_comes_again_goes_by_a_read(world: World) -> None:
+    await held(world, size=2)
+    world.core.limits[ACCOUNT, MNQ] = 2
+    await asyncio.sleep(40)
+    world.core.unsettled.add((ACCOUNT, MNQ))
+    world.broker.push_again(MNQ, 5)
+    await world.settled()
+    assert world.calls() == []
+    assert world.broker.net(MNQ) == 2
 
 
 # --- orders still filling

@@ -40,7 +40,8 @@ class Sight:
     position: int = 0
     in_flight: int = 0
     read_at: int = 0
-    throttled: float = 0.0
+    turn: float = 0.0
+    settled: bool = True
     modify_at: float = 0.0
     in_hand: bool = False
 
@@ -53,8 +54,11 @@ class Sight:
     def position_read_at(self, account_id: int, contract_id: str) -> int:
         return self.read_at
 
-    def throttled_until(self, account_id: int) -> float:
-        return self.throttled
+    def position_settled(self, account_id: int, contract_id: str) -> bool:
+        return self.settled
+
+    def turn_at(self, account_id: int, *, closing: bool) -> float:
+        return self.turn
 
     def modify_ready_at(self, account_id: int, contract_id: str) -> float:
         return self.modify_at
@@ -326,11 +330,11 @@ def test_position_lane_when_the_position_turned_round_meanwhile_reduces_on_a_rea
     assert isinstance(lane.plan(Sight(-5), 101.0, None), Read)
 
 
-def test_position_lane_when_throttled_waits_for_both_sends_and_reads() -> None:
+def test_position_lane_when_the_request_limit_has_no_room_waits_for_both_sends_and_reads() -> None:
     lane = position_lane(close())
-    assert lane.plan(Sight(5, throttled=103.0), 100.0, None) == Pause(103.0)
+    assert lane.plan(Sight(5, turn=103.0), 100.0, None) == Pause(103.0)
     answered(lane, CloseAll(), AnswerKind.UNCERTAIN, 104.0)
-    assert lane.plan(Sight(5, throttled=109.0), 106.0, None) == Pause(109.0)
+    assert lane.plan(Sight(5, turn=109.0), 106.0, None) == Pause(109.0)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from daemon.broker import AnswerKind, GatewayError
 from daemon.core.units import price_to_nanos
 from daemon.simulator import effects as fx
-from tests.gateway.world import QUIET, World, eventually, world
+from tests.gateway.world import QUIET, World, eventually, logins, world
 
 CLOSE = "Position/closeContract"
 
@@ -49,7 +50,6 @@ async def test_close_when_second_account_of_a_login_names_that_account() -> None
         (fx.HttpStatus(400), AnswerKind.REFUSED, 2),
         (fx.HttpStatus(403), AnswerKind.REFUSED, 2),
         (fx.HttpStatus(429), AnswerKind.NOT_SENT, 2),
-        (fx.HttpStatus(401), AnswerKind.NOT_SENT, 2),
         (fx.Html(), AnswerKind.UNCERTAIN, 2),
         (fx.Html(after_effect=True), AnswerKind.UNCERTAIN, 0),
         (fx.Reset(), AnswerKind.UNCERTAIN, 2),
@@ -72,25 +72,77 @@ async def test_close_when_faulty_is_answered_by_what_is_known(effect: fx.Effect,
         assert w.count(CLOSE) == 1
 
 
-async def test_close_when_429_tells_the_gateways_pause_and_keeps_it() -> None:
+async def test_close_when_429_tells_the_gateways_pause_and_the_next_is_not_sent_at_once() -> None:
     async with world(timings=QUIET) as w:
         w.sim.trader(101).buy("MNQ", 2)
         w.sim.faults.add(fx.HttpStatus(429, retry_after=7), path=CLOSE, count=1)
         answer = await w.gateways.close_position(101, mnq(w))
-        assert answer.retry_after == 7
+        assert (answer.kind, answer.retry_after) == (AnswerKind.NOT_SENT, 7)
+        assert 4 < w.gateways.turn_in(101, closing=True) <= 5
+        assert 6 < w.gateways.turn_in(101, closing=False) <= 7
         again = await w.gateways.close_position(101, mnq(w))
-        assert again.kind is AnswerKind.NOT_SENT
-        assert 6 < again.retry_after <= 7
+        # Our own 'no turn' is none of the gateway's refusals: it names no time, which would hold back others.
+        assert (again.kind, again.code, again.retry_after) == (AnswerKind.NOT_SENT, 0, 0)
         assert w.count(CLOSE) == 1
 
 
-async def test_close_when_token_is_revoked_renews_it_before_answering() -> None:
-    async with world(timings=replace(QUIET, relogin_min=0.0)) as w:
+async def test_close_when_a_poll_was_told_429_for_long_goes_out_all_the_same() -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).buy("MNQ", 2)
+        w.sim.faults.add(fx.HttpStatus(429, retry_after=100), path="Account/search", count=1)
+        with pytest.raises(GatewayError, match="429"):
+            await w.gateways._sessions["trader1"].relist()
+        assert 59 < w.gateways.turn_in(101, closing=False) <= 60
+        assert (await w.gateways.cancel_order(101, 1)).kind is AnswerKind.NOT_SENT
+        assert (await w.gateways.close_position(101, mnq(w))).kind is AnswerKind.ACCEPTED
+        assert w.gateways.turn_in(101, closing=True) == 0
+        assert w.count("Order/cancel") == 0
+
+
+async def test_close_when_cancels_have_used_up_theirs_goes_out_all_the_same() -> None:
+    timings = replace(QUIET, requests_per_minute=(40, 35, 25, 25, 20), reads_per_minute=10)
+    async with world(logins(1), timings=timings) as w:
+        w.sim.trader(101).buy("MNQ", 2)
+        answers = await asyncio.gather(*(w.gateways.cancel_order(102, number) for number in range(1, 40)))
+        assert [answer.kind for answer in answers].count(AnswerKind.NOT_SENT) >= 14
+        assert w.gateways.turn_in(102, closing=False) > 0
+        assert w.gateways.turn_in(101, closing=True) == 0
+        assert (await w.gateways.close_position(101, mnq(w))).kind is AnswerKind.ACCEPTED
+        assert (await w.gateways.read_positions(101)).positions == ()
+        with pytest.raises(GatewayError, match="no room"):
+            await w.gateways.read_positions(101, closing=False)
+
+
+async def test_close_when_token_is_revoked_is_sent_once_more_with_a_new_one() -> None:
+    async with world(timings=QUIET) as w:
         w.sim.trader(101).buy("MNQ", 2)
         w.sim.revoke_tokens("trader1")
-        assert (await w.gateways.close_position(101, mnq(w))).kind is AnswerKind.NOT_SENT
         assert (await w.gateways.close_position(101, mnq(w))).kind is AnswerKind.ACCEPTED
-        assert w.sim.net(101, "MNQ") == 0
+        assert (w.sim.net(101, "MNQ"), w.count(CLOSE)) == (0, 2)
+
+
+async def test_close_when_the_new_token_is_refused_too_is_not_sent_a_third_time() -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).buy("MNQ", 2)
+        w.sim.faults.add(fx.HttpStatus(401), path=CLOSE)
+        before = w.count("Auth/loginKey")
+        answer = await w.gateways.close_position(101, mnq(w))
+        assert (answer.kind, answer.code) == (AnswerKind.NOT_SENT, 401)
+        assert (w.sim.net(101, "MNQ"), w.count(CLOSE), w.count("Auth/loginKey") - before) == (2, 2, 1)
+
+
+async def test_closes_when_tokens_are_revoked_again_and_again_log_in_no_oftener_than_allowed() -> None:
+    async with world(timings=replace(QUIET, relogin_min=60.0, relogin_min_urgent=0.3)) as w:
+        before, began = w.count("Auth/loginKey"), asyncio.get_running_loop().time()
+        for _ in range(3):
+            w.sim.trader(101).buy("MNQ", 1)
+            w.sim.revoke_tokens("trader1")
+            assert (await w.gateways.close_position(101, mnq(w))).kind is AnswerKind.ACCEPTED
+        assert w.count("Auth/loginKey") - before == 3
+        assert asyncio.get_running_loop().time() - began >= 0.6
+        w.sim.revoke_tokens("trader1")
+        with pytest.raises(GatewayError, match="401"):
+            await w.gateways.read_positions(101, closing=False)
 
 
 async def test_close_when_gateway_is_gone_is_not_sent() -> None:

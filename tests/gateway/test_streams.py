@@ -159,7 +159,7 @@ async def test_limit_when_the_gateway_counts_requests_is_not_reached_by_twenty_a
     config = logins(1, accounts=20)
     config.rate_limit = 200
     timings = replace(
-        FAST, poll=15.0, poll_requests_per_minute=90, settle=0.2, requests_per_minute=(195, 180, 140, 110)
+        FAST, poll=15.0, poll_requests_per_minute=90, settle=0.2, requests_per_minute=(195, 180, 150, 140, 110)
     )
     async with world(config, timings=timings) as w:
         for account in range(101, 121):

@@ -34,6 +34,7 @@ FAST = Timings(
     login_unreachable=(0.05, 0.1, 0.2),
     login_refused=(0.1, 0.2),
     relogin_min=0.2,
+    relogin_min_urgent=0.05,
     token_retry=0.2,
     poll=0.3,
     poll_hub_down=0.2,
@@ -47,7 +48,8 @@ FAST = Timings(
     frozen_backoff=(0.0, 0.5),
     contract=0.3,
     contract_retry=0.3,
-    requests_per_minute=(10**6,) * 4,
+    requests_per_minute=(10**6,) * 5,
+    reads_per_minute=10**6,
     rate_limit_backoff=(0.1, 0.2),
 )
 QUIET = replace(FAST, poll=60.0, poll_hub_down=60.0, settle=60.0)
