@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daemon.core.events import OrderRecord, signed
+from daemon.core.leftovers import CLOCK_SLACK_US
 from daemon.core.local_time import duration_text
 from daemon.core.rule import WARNING_LEVELS, Flatten, Gauge, ReadOrders, Rule, Trigger, Verdict, View, percent_of
 from daemon.core.state import AccountState, Market, Position
@@ -35,11 +36,17 @@ def protects(order: OrderRecord, position: Position, market: Market) -> bool:
     return order.stop_price < price if position.size > 0 else order.stop_price > price
 
 
+def _is_same(position: Position | None, started: int) -> bool:
+    """Whether a position, as it is found at a start, was there when its grace began."""
+    return position is None or position.created_at <= started + CLOCK_SLACK_US
+
+
 class NoStopLossGraceRule(Rule):
     """Breached when stops do not cover a position for the grace period; the orders are read once before it is closed.
 
     The grace begins when the position is first seen unprotected: opened, increased beyond its stops, or its stop gone.
-    It does not begin anew with more contracts, nor with a restart of the daemon.
+    It does not begin anew with more contracts, nor with a restart of the daemon; a position opened while that was away
+    has a grace of its own.
     """
 
     rule_id = "RULE-008"
@@ -54,6 +61,7 @@ class NoStopLossGraceRule(Rule):
         self._grace = config.grace_period_seconds * SECOND_US
         self._steps = [-(-self._grace * level // 100) for level in (*reversed(WARNING_LEVELS), 100)]
         self._read: tuple[dict[str, object], dict[str, tuple[int, int]]] = ({}, {})
+        self._begun = False
 
     @staticmethod
     def _covered(account: AccountState, position: Position, view: View) -> int:
@@ -80,6 +88,9 @@ class NoStopLossGraceRule(Rule):
         since = self._since(account)
         if not account.positions and not since:
             return ()
+        if not self._begun:
+            self._begun = True
+            since = {held: known for held, known in since.items() if _is_same(account.positions.get(held), known[0])}
         verdicts: list[Verdict] = []
         now_unprotected: dict[str, object] = {}
         if view.contract_id is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.core.decisions import Read
 from daemon.core.engine import Engine
-from daemon.core.events import OrderRecord
+from daemon.core.events import OrderRecord, PositionRecord, PositionsSnapshot
 from daemon.core.units import SECOND_US, price_to_nanos
 from shared.models import OrderStatus, OrderType, Side
 from tests.core.desk import ES, MNQ, Desk, rules
@@ -194,10 +194,50 @@ def test_restart_does_not_begin_the_grace_anew() -> None:
     other = Desk(accounts=(), engine=engine)
     other.at = desk.at + 3 * SECOND_US
     other.read_orders()
-    other.read_positions((MNQ, 2))
+    opened_at = desk.engine.account(101).positions[MNQ].created_at
+    found = PositionRecord(MNQ, 2, price_to_nanos(100), 1, opened_at)
+    other.feed(PositionsSnapshot(other.at, 101, other.at, (found,)))
     other.wait(2)
     other.read_orders()
     assert other.wanted() == {MNQ: 0}
+
+
+@pytest.mark.parametrize(("opened_after", "wanted"), [(-1, {MNQ: 0}), (2, {MNQ: 0}), (2.1, {}), (20, {})])
+def test_position_opened_while_the_daemon_was_away_has_its_own_grace(
+    opened_after: float, wanted: dict[str, int]
+) -> None:
+    desk = opened(2)
+    begun = desk.at
+    desk.wait(6)
+    engine = Engine(CONFIG, desk.engine.calendar)
+    engine.restore(desk.at, memories={(101, key): held for key, held in desk.engine.account(101).memory.items()})
+    other = Desk(accounts=(), engine=engine)
+    other.at = desk.at + 60 * SECOND_US
+    created = begun + round(opened_after * SECOND_US)
+    found = PositionRecord(MNQ, 2, price_to_nanos(100), 1, created)
+    other.feed(PositionsSnapshot(other.at, 101, other.at, (found,)))
+    other.read_orders()
+    assert other.wanted() == wanted
+    other.wait(9.9)
+    other.read_orders()
+    assert other.wanted() == wanted
+    other.wait(0.2)
+    other.read_orders()
+    assert other.wanted() == {MNQ: 0}
+
+
+def test_change_of_the_configuration_does_not_begin_the_grace_anew() -> None:
+    desk = opened(2)
+    desk.wait(6)
+    desk.configure(rules(no_stop_loss_grace={"grace_period_seconds": 10}, weekly_loss={"limit": -99}))
+    desk.wait(4)
+    desk.read_orders()
+    assert desk.wanted() == {MNQ: 0}
+    shorter = opened(2)
+    shorter.wait(6)
+    shorter.configure(rules(no_stop_loss_grace={"grace_period_seconds": 5}))
+    shorter.read_orders()
+    assert shorter.wanted() == {MNQ: 0}
 
 
 def test_no_grace_at_all_closes_after_the_read() -> None:
