@@ -21,6 +21,7 @@ from daemon.auditing import audited
 from daemon.backups import BackupError, list_backups
 from daemon.config_errors import ConfigErrors
 from daemon.config_loader import load_risk_config, read_text, revise
+from daemon.configuration import refusal
 from daemon.core.events import LockRequested
 from daemon.core.units import SECOND_US, to_iso, to_micros
 from daemon.credentials import CredentialError, register_secret
@@ -238,7 +239,7 @@ class AdminApi:
             present = await asyncio.to_thread(read_text, self._home.risk_config_file)
             text, _ = revise(RiskConfig, present, yaml=params.yaml, patch=params.patch, file="what_if")
         except ConfigErrors as errors:
-            raise _invalid("what_if", errors) from None
+            raise refusal("what_if", errors) from None
         try:
             return await self._what_if.run(Request(path, text))
         except WhatIfError as error:
@@ -343,35 +344,8 @@ class AdminApi:
     async def _restore_configuration(self, params: RestoreBackupParams, context: CallContext) -> Row:
         texts = await asyncio.to_thread(restore.read_configuration, self._home, params.file)
         requests = [SetConfigParams.model_validate({"yaml": text, "file": name}) for name, text in texts.items()]
-        # Looked at as a whole first: a backup with one bad file changes nothing.
-        previews = [
-            self._host.configuration.change(request.model_copy(update={"dry_run": True}), context)
-            for request in requests
-        ]
-        changes = [
-            {"file": request.file, **change}
-            for request, preview in zip(requests, previews, strict=True)
-            for change in preview["changes"]
-        ]
-        if params.dry_run:
-            return {"what": "configuration", "changes": changes}
-        if any(change["effect"] == "loosens" for change in changes):
-            context.require_second_factor()
-        for request in requests:
-            self._host.configuration.change(request, context)
-        return {
-            "what": "configuration",
-            "changes": changes,
-            "pending": self._host.configuration.pending_rows(),
-        }
-
-
-def _invalid(method: str, errors: ConfigErrors) -> RpcError:
-    return RpcError(
-        ErrorCode.INVALID_PARAMS,
-        f"{method}: {errors.errors[0]}",
-        {"errors": [{"line": e.line, "path": e.path, "text": str(e)} for e in errors.errors]},
-    )
+        changed = self._host.configuration.change_all(requests, context, dry_run=params.dry_run)
+        return {"what": "configuration", **changed}
 
 
 def _presets() -> list[Row]:

@@ -12,11 +12,12 @@ from daemon.core.decisions import DayChanged
 from daemon.core.engine import Engine
 from daemon.core.events import Event, LockRequested, PositionsSnapshot, Tick
 from daemon.core.units import SECOND_US, to_micros
-from daemon.simulator import Account, Login
+from daemon.simulator import Account, Login, effects
 from daemon.unknown_lockouts import LOCKED_KEY, UnknownLockouts
 from shared.config import HolidayCalendar, RiskConfig
 from tests.core.desk import OPEN
-from tests.scenarios.world import World, broker, eventually, running, write_accounts
+from tests.gateway.world import FAST
+from tests.scenarios.world import World, broker, eventually, running
 
 NOW = to_micros(OPEN)
 DAY_US = 86_400 * SECOND_US
@@ -106,11 +107,15 @@ async def test_start_after_the_reset_locks_nothing_more() -> None:
 
 async def test_login_that_comes_back_hours_after_the_loss_is_locked_too_and_keeps_what_it_holds(tmp_path: Path) -> None:
     logins = [Login("trader1", "key-of-trader1", [Account(101, "A")]), Login("late", "key", [Account(202, "B")])]
-    made = World(tmp_path, {"rules": {"daily_realized_loss": {"limit": -500}}}, config=broker(logins))
+    made = World(
+        tmp_path,
+        {"rules": {"daily_realized_loss": {"limit": -500}}},
+        config=broker(logins),
+        timings=replace(FAST, start=0.5),
+    )
     async with running(made, prepare=lambda sim: sim.trader(202).buy("MNQ", 1)) as here:
         await here.stop()
-        # The second login is not let in for now.
-        write_accounts(here.home, here.sim, [logins[0], replace(logins[1], api_key="wrong")])
+        out = here.sim.faults.add(effects.Reset(), login="late")  # the second login cannot be reached for now
         for folder in (here.home.data, here.home.public):
             shutil.rmtree(folder)
         await here.start(healthy=False)
@@ -119,8 +124,7 @@ async def test_login_that_comes_back_hours_after_the_loss_is_locked_too_and_keep
         await here.stop()
         await here.start(healthy=False)
         assert len(here.service.engine.account(101).locks) == 1, "a restart does not lock again"
-        write_accounts(here.home, here.sim, logins)
-        here.service.configuration.watch()
+        here.sim.faults.remove(out)
         await here.locked("MANUAL", 202)
         assert here.held(202) == {"MNQ": 1}, "what no rule forbids stays"
         here.trader(202).buy("MNQ", 2)
