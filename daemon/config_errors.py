@@ -50,12 +50,28 @@ def dotted(path: Iterable[str | int]) -> str:
 def explain(error: ValidationError, model: type[BaseModel], file: str, document: Document) -> list[ConfigError]:
     """The sentences for all errors that validating ``document`` gave."""
     found = []
-    for entry in error.errors(include_url=False):
+    entries = error.errors(include_url=False)
+    misspelt = _misspelt(entries, model)
+    for entry in entries:
         path: Path = tuple(step for step in entry["loc"] if step != "[key]")
+        if entry["type"] == "missing" and path in misspelt:
+            continue  # it is there, written otherwise: one mistake, one error
         message = _message(dict(entry), path, model)
         if message is not None:
             found.append(ConfigError(file, document.line_of(path), dotted(path), message))
     return found
+
+
+def _misspelt(entries: Iterable[Any], model: type[BaseModel]) -> set[Path]:
+    """Paths of the keys that were meant by keys that are not known."""
+    meant: set[Path] = set()
+    for entry in entries:
+        path: Path = tuple(entry["loc"])
+        if entry["type"] == "extra_forbidden":
+            near = closest(str(path[-1]), keys_at(model, path[:-1]))
+            if near:
+                meant.add((*path[:-1], near))
+    return meant
 
 
 _EXAMPLES = {
@@ -90,7 +106,9 @@ def _message(entry: dict[str, Any], path: Path, model: type[BaseModel]) -> str |
         return f"must be a group of keys below it{instead}"
     if kind in {"tuple_type", "list_type"}:
         return f"must be a list, written as [a, b]{instead}"
-    if kind in {"string_type", "string_too_short", "string_too_long"}:
+    if kind == "string_too_short":
+        return "must not be empty; write it out, in quotes"
+    if kind in {"string_type", "string_too_long"}:
         limit = f" of at most {context['max_length']} characters" if kind == "string_too_long" else ""
         return f"must be a text{limit}{instead if kind == 'string_type' else ''}; put it in quotes"
     if kind in {"int_parsing", "int_type", "int_from_float"}:
@@ -112,7 +130,8 @@ def _shown(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= 40 else f'"{value[:37]}..."'
     if isinstance(value, list | tuple):
-        return "a list"
+        items = ", ".join(item if isinstance(item, str) else _shown(item) for item in value)
+        return f"[{items}]" if len(items) <= 40 else "such a list"
     return "a group of keys" if isinstance(value, dict) else ""
 
 

@@ -61,7 +61,7 @@ def read_text(path: Path) -> str:
             )
         data = path.read_bytes()
     except FileNotFoundError:
-        message = "is missing; restore it, or run riskd run with an empty home folder to get a template"
+        message = "is missing; put it back, from a backup in data/backups or as a copy of the program's template"
         raise ConfigErrors([ConfigError(str(path), None, "", message)]) from None
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
@@ -105,7 +105,7 @@ def _parse[T: BaseModel](model: type[T], text: str, file: str) -> T:
     errors = [ConfigError(file, found.line, dotted(found.path), found.message) for found in document.mistakes]
     if document.value is None and not errors:
         errors.append(
-            ConfigError(file, None, "", "is empty; fill it in, or delete it to get the template at the next start")
+            ConfigError(file, None, "", "is empty; fill it in, from a backup in data/backups or the program's template")
         )
     elif not isinstance(document.value, dict) and not errors:
         errors.append(
@@ -120,9 +120,21 @@ def _parse[T: BaseModel](model: type[T], text: str, file: str) -> T:
         errors += explain(error, model, file, document)
         if not errors:
             errors.append(ConfigError(file, None, "", "is not a valid configuration; compare it with the template"))
+    else:
+        errors += _logins_without_accounts(config, file, document)
     if errors:
         raise ConfigErrors(sorted(set(errors), key=lambda found: (found.line or 0, found.path, found.message)))
     return config
+
+
+def _logins_without_accounts(config: BaseModel, file: str, document: Document) -> list[ConfigError]:
+    """Enabled logins that name no account. An error in a file only: while accounts move, one may be left with none."""
+    message = "names no account, so nothing is protected; write all or account ids, or enabled: false below the login"
+    return [
+        ConfigError(file, document.line_of(("logins", index, "accounts")), f"logins[{index}].accounts", message)
+        for index, login in enumerate(config.logins if isinstance(config, AccountsConfig) else ())
+        if login.enabled and login.accounts == ()
+    ]
 
 
 def _empty_values(document: Document, file: str) -> list[ConfigError]:

@@ -70,10 +70,11 @@ def read(text: str) -> Document:
     if document.mistakes:
         del document.mistakes[MAX_MISTAKES:]
         return document
+    reader = _Reader(document)
     try:
-        _Reader(document).read(text)
+        reader.read(text)
     except yaml.YAMLError as error:
-        document.mistakes.append(_syntax(error))
+        document.mistakes.append(_syntax(error, reader, text.splitlines()))
     return document
 
 
@@ -108,6 +109,7 @@ class _Node:
     text: str = ""
     plain: bool = False
     tag: str | None = None
+    in_brackets: bool = False
     below: list["_Node"] = field(default_factory=list)
 
 
@@ -116,6 +118,10 @@ class _Reader:
 
     def __init__(self, document: Document) -> None:
         self._document = document
+        self.open_brackets: list[int] = []
+        """Lines of the brackets that are open."""
+        self.long_quote: tuple[int, int] | None = None
+        """First and last line of the last text in quotes that goes over several lines."""
 
     def read(self, text: str) -> None:
         root: _Node | None = None
@@ -123,7 +129,7 @@ class _Reader:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             line = event.start_mark.line + 1 if event.start_mark is not None else 1
             if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-                stack.pop()
+                del self.open_brackets[len(self.open_brackets) - int(stack.pop().in_brackets) :]
                 continue
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
                 self._mistake(line, (), "begins a second document with ---; remove that line")
@@ -135,6 +141,11 @@ class _Reader:
                 stack[-1].below.append(node)
             else:
                 root = node
+            last = event.end_mark.line + 1 if event.end_mark is not None else line
+            if isinstance(event, yaml.ScalarEvent) and event.style in ("'", '"') and last > line:
+                self.long_quote = (line, last)
+            if node.in_brackets:
+                self.open_brackets.append(line)
             if node.kind in {"list", "mapping"}:
                 if len(stack) >= MAX_DEPTH:
                     self._mistake(line, (), f"is nested more than {MAX_DEPTH} levels deep; check its brackets")
@@ -191,9 +202,9 @@ def _node(event: yaml.Event, line: int) -> _Node | None:
         case yaml.ScalarEvent():
             return _Node(line, "scalar", event.value, event.implicit[0] and event.style is None, event.tag)
         case yaml.MappingStartEvent():
-            return _Node(line, "mapping", tag=event.tag)
+            return _Node(line, "mapping", tag=event.tag, in_brackets=bool(event.flow_style))
         case yaml.SequenceStartEvent():
-            return _Node(line, "list", tag=event.tag)
+            return _Node(line, "list", tag=event.tag, in_brackets=bool(event.flow_style))
     return None
 
 
@@ -214,10 +225,39 @@ _SYNTAX = (
 )
 
 
-def _syntax(error: yaml.YAMLError) -> Mistake:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    said = " ".join(str(part) for part in (getattr(error, "problem", None), getattr(error, "context", None)) if part)
+_BEGINS_EARLIER = ("could not find expected ':'", "found unexpected end of stream", "expected ',' or")
+"""Problems that the parser notices where it gives up; what is to be mended is where it began."""
+_NO_ENTRY = "is no complete entry; write key: value"
+
+
+def _syntax(error: yaml.YAMLError, reader: _Reader, lines: list[str]) -> Mistake:
+    """The parser's error in words, at the line that is to be mended rather than the one at which it gave up."""
+    mark, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    problem = str(getattr(error, "problem", None) or "")
+    line = mark.line + 1 if mark is not None else began.line + 1 if began is not None else None
+    quote = reader.long_quote
+    if "'<stream end>'" in problem and reader.open_brackets:
+        return Mistake(reader.open_brackets[-1], (), "opens a bracket that is never closed; close it")
+    if quote is not None and quote[1] == line:
+        return Mistake(quote[0], (), "opens a quote that is not closed in its line; close it")
+    if began is not None and any(sign in problem for sign in _BEGINS_EARLIER):
+        line = began.line + 1
+    if line is not None:
+        line = min(line, max(len(lines), 1))
+        above = next((number for number in range(line - 1, 0, -1) if _says_something(lines[number - 1])), None)
+        misplaced = "mapping values are not allowed" in problem or "expected <block end>" in problem
+        if misplaced and above is not None and _has_no_colon(lines[above - 1]):
+            return Mistake(above, (), _NO_ENTRY)
+    said = " ".join(part for part in (problem, str(getattr(error, "context", None) or "")) if part)
     message = next(
         (text for sign, text in _SYNTAX if sign in said), "is not valid YAML; check indentation, colons and quotes"
     )
-    return Mistake(mark.line + 1 if mark is not None else None, (), message)
+    return Mistake(line, (), message)
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _has_no_colon(line: str) -> bool:
+    return re.search(r":(\s|$)", line) is None and not line.lstrip().startswith("-")

@@ -333,20 +333,32 @@ def _detail(entry: Any, loc: tuple[int | str, ...]) -> InitErrorDetails:
     return InitErrorDetails(type=kind, loc=loc, input=entry.get("input"))
 
 
-def _url(*schemes: str) -> BeforeValidator:
-    def check(value: object) -> str:
-        try:
-            parts = urlsplit(str(value).strip()) if isinstance(value, str) else None
-            fine = parts is not None and parts.scheme in schemes and bool(parts.hostname)
-        except ValueError:
-            fine = False
-        if not fine:
-            raise PydanticCustomError(
-                "address", "must be an address that begins with {schemes}", {"schemes": "https://"}
-            )
-        return str(value).strip().rstrip("/")
+def _this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
-    return BeforeValidator(check)
+
+def _address(value: object) -> str:
+    """An https address; http is only for a gateway on this machine: over it an API key would travel in the clear."""
+    text = value.strip() if isinstance(value, str) else ""
+    try:
+        parts = urlsplit(text)
+        host, named, _ = parts.hostname, parts.username is not None or parts.password is not None, parts.port
+    except ValueError:
+        host, named = None, False
+    if not host or parts.scheme not in ("https", "http"):
+        raise PydanticCustomError("address", "must be an address that begins with https://")
+    if named:
+        raise PydanticCustomError(
+            "address_with_login", "must not have a user name or password in it; the login stands below logins"
+        )
+    if parts.scheme == "http" and not _this_machine(host):
+        raise PydanticCustomError(
+            "address_in_the_clear", "must begin with https://; http is for a gateway on this machine alone"
+        )
+    return text.rstrip("/")
 
 
 class GatewayConfig(Settings):
@@ -357,13 +369,13 @@ class GatewayConfig(Settings):
 
     # Any change waits: a daemon that talks to another gateway protects nothing here.
     api_url: Annotated[
-        str, _url("https", "http"), setting("REST", "Address of the REST interface, ending in /api.", looser="any")
+        str, BeforeValidator(_address), setting("REST", "Address of the REST interface, ending in /api.", looser="any")
     ] = "https://api.topstepx.com/api"
     user_hub_url: Annotated[
-        str, _url("https", "http"), setting("User hub", "Address of the SignalR user hub.", looser="any")
+        str, BeforeValidator(_address), setting("User hub", "Address of the SignalR user hub.", looser="any")
     ] = "https://rtc.topstepx.com/hubs/user"
     market_hub_url: Annotated[
-        str, _url("https", "http"), setting("Market hub", "Address of the SignalR market hub.", looser="any")
+        str, BeforeValidator(_address), setting("Market hub", "Address of the SignalR market hub.", looser="any")
     ] = "https://rtc.topstepx.com/hubs/market"
 
 

@@ -381,7 +381,8 @@ class SessionBlockOutside(RuleConfig):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.enabled and self.account_window is None and not self.windows and not self.respect_holidays:
+        holidays = self.respect_holidays and "respect_holidays" in self.model_fields_set
+        if self.enabled and self.account_window is None and not self.windows and not holidays:
             raise PydanticCustomError(
                 "no_window",
                 "is enabled but blocks nothing; give a global_session, a window in per_instrument_sessions,"

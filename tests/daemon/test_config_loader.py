@@ -206,7 +206,7 @@ def test_load_when_a_section_is_empty_has_its_defaults(section: str) -> None:
         ("# nothing\n", "risk_config.yaml: is empty"),
         ("hello", "risk_config.yaml, line 1: must consist of keys and values"),
         ("- a\n", "risk_config.yaml, line 1: must consist of keys and values"),
-        ("a: [", "breaks off before a value"),
+        ("a: [", "risk_config.yaml, line 1: opens a bracket that is never closed"),
         ("rules:\n\tx: 1", "risk_config.yaml, line 2: begins with a tab; indent with spaces."),
     ],
 )
@@ -314,7 +314,7 @@ def test_load_when_file_begins_with_a_byte_order_mark_and_has_windows_lines_read
 def test_read_text_when_there_is_a_folder_or_nothing_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigErrors, match="is a folder"):
         read_text(tmp_path)
-    with pytest.raises(ConfigErrors, match="is missing; restore it"):
+    with pytest.raises(ConfigErrors, match="is missing; put it back"):
         read_text(tmp_path / "none.yaml")
 
 
