@@ -314,7 +314,7 @@ class Api:
 
     async def set_config(self, params: SetConfigParams, context: CallContext) -> Row:
         """Change risk_config.yaml by text or patch."""
-        return self._host.configuration.change(params, context)
+        return await self._host.configuration.change_tried(params, context)
 
     async def get_pending_config(self, params: NoParams, context: CallContext) -> list[Row]:
         """Changes that wait for the reset."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from daemon.config_writing import PatchError, patch_text, write_atomically
 from daemon.core.local_time import TradingDays
 from daemon.core.rules import rules_not_built
 from daemon.core.units import SECOND_US, to_iso
+from daemon.key_trials import KeyTrials
 from daemon.protection import (
     CancelRefused,
     Configuration,
@@ -30,8 +31,9 @@ from daemon.protection import (
     load_files,
     open_configuration,
 )
-from shared.config import ResetConfig
+from shared.config import AccountsConfig, LoginConfig, ResetConfig
 from shared.config_changes import diff, split, tree_of
+from shared.login_changes import changed_keys
 from shared.paths import Home
 from shared.protocol import ErrorCode, RpcError
 from shared.rpc_methods import SetConfigParams
@@ -77,6 +79,7 @@ class ConfigurationService:
         self._now = now
         self._on_change = on_change
         self._on_alert = on_alert
+        self._trials: KeyTrials | None = None
         self._seen = self._signature()
         self._state, self.start_report, written = open_configuration(home, now(), next_reset)
         for path in written:
@@ -133,6 +136,15 @@ class ConfigurationService:
         if signature != self._seen:
             self._seen = signature
             self._reload()
+        self._look_at_keys()
+
+    def try_keys_with(self, check: Callable[[LoginConfig], Awaitable[None]]) -> KeyTrials:
+        """From now on another API key of a login in force is tried, and comes into force when the gateway takes it.
+
+        `check` logs in as a login beside its session; raises LoginError. The first look at them is that of `watch`.
+        """
+        self._trials = KeyTrials(lambda: self._state.untried_keys, check, self._key_accepted, self._on_alert)
+        return self._trials
 
     def reload(self, confirm: Callable[[], None]) -> Row:
         """Read the files anew. `confirm` is called first if this would loosen anything."""
@@ -142,16 +154,30 @@ class ConfigurationService:
         self._seen = self._signature()
         return self._shown(self._reload(files))
 
-    def change(self, request: SetConfigParams, caller: Factor) -> Row:
-        """Change one file by its text or by a patch: validated, compared, written, put into force."""
+    async def change_tried(self, request: SetConfigParams, caller: Factor) -> Row:
+        """As `change`; a changed API key of a login in force is tried first, and nothing is changed if it is not taken.
+
+        With another address of the gateway as well it cannot be tried before that is in force, and waits.
+        """
+        keys: list[LoginConfig] = []
+        if self._trials is not None and request.file == "accounts.yaml" and not request.dry_run:
+            _, part = self._parsed(request)
+            active = self._state.active.accounts
+            if isinstance(part, AccountsConfig) and part.gateway == active.gateway:
+                keys = changed_keys(active, part)
+            if keys:
+                if self._loosens([part]):
+                    caller.require_second_factor()
+                await self._trials.require(keys)
+        return self.change(request, caller, keys)
+
+    def change(self, request: SetConfigParams, caller: Factor, accepted: Collection[LoginConfig] = ()) -> Row:
+        """Change one file by its text or by a patch: validated, compared, written, put into force.
+
+        `accepted`: logins whose API keys the gateway has just accepted.
+        """
         path = self._path(request.file)
-        try:
-            text = request.yaml if request.yaml is not None else patch_text(read_text(path), request.patch or {})
-            part = _LOADERS[request.file](text, request.file)
-        except ConfigErrors as errors:
-            raise refusal("set_config", errors) from None
-        except PatchError as error:
-            raise RpcError(ErrorCode.INVALID_PARAMS, f"set_config: {error}") from None
+        text, part = self._parsed(request)
         if request.dry_run:
             return self._preview(part)
         if self._loosens([part]):
@@ -163,7 +189,19 @@ class ConfigurationService:
                 ErrorCode.BUSY, f"set_config: {path} could not be written ({error.strerror}); nothing was changed."
             ) from None
         self._seen = self._signature()
-        return self._shown(self._propose([part]))
+        return self._shown(self._propose([part], accepted))
+
+    def _parsed(self, request: SetConfigParams) -> tuple[str, BaseModel]:
+        """The text that is asked for, and what it says. Raises RpcError."""
+        path = self._path(request.file)
+        try:
+            text = request.yaml if request.yaml is not None else patch_text(read_text(path), request.patch or {})
+            part = _LOADERS[request.file](text, request.file)
+        except ConfigErrors as errors:
+            raise refusal("set_config", errors) from None
+        except PatchError as error:
+            raise RpcError(ErrorCode.INVALID_PARAMS, f"set_config: {error}") from None
+        return text, part
 
     def change_all(self, requests: Sequence[SetConfigParams], caller: Factor, *, dry_run: bool = False) -> Row:
         """Change several files by their texts: all of them, or none because one is not valid."""
@@ -256,13 +294,21 @@ class ConfigurationService:
     def _reload(self, files: LoadedFiles | None = None) -> Report:
         return self._take(self._state.reload(files or load_files(self._home), self._now()))
 
-    def _propose(self, parts: Sequence[BaseModel]) -> Report:
-        return self._take(self._state.propose(parts, self._now()))
+    def _propose(self, parts: Sequence[BaseModel], accepted: Collection[LoginConfig] = ()) -> Report:
+        return self._take(self._state.propose(parts, self._now(), accepted))
+
+    def _key_accepted(self, login: LoginConfig) -> None:
+        self._propose([], [login])
+
+    def _look_at_keys(self) -> None:
+        if self._trials is not None:
+            self._trials.look()
 
     def _take(self, report: Report) -> Report:
         self._tell(report)
         if report.applied or report.pending:
             self._changed()
+        self._look_at_keys()
         return report
 
     def _tell(self, report: Report) -> None:

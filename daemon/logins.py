@@ -7,7 +7,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from daemon.credentials import CredentialError, CredentialStore, key_of, register_secret
+from daemon.credentials import CredentialError, CredentialStore, checked_key, key_of, register_secret
+from daemon.gateway.rest import LoginError
+from daemon.key_trials import refusal
 from shared.config import AccountsConfig, LoginConfig
 from shared.protocol import ErrorCode, RpcError
 
@@ -58,18 +60,40 @@ class Logins:
             except ValueError as error:
                 self._alert(str(error))
 
+    async def check(self, login: LoginConfig) -> None:
+        """Log in as `login` with its key, beside the session that runs. Raises LoginError."""
+        await self.gateways.check_login(login.username, lambda _: key_of(login, self._credentials))
+
     async def set_key(self, username: str, api_key: str) -> None:
         """Store an API key in the key store of the daemon's own account, and log in with it.
 
+        Where a key of that login is in use already, the gateway must take the new one before it is replaced.
+
         Raises:
-            RpcError: the key store did not take it.
+            RpcError: the gateway or the key store did not take it.
         """
         register_secret(api_key)
         try:
-            await asyncio.to_thread(self._credentials.set, username, api_key)
+            key = checked_key(api_key)
+            register_secret(key)
+            if await self._in_use(username):
+                await self.gateways.check_login(username, lambda _: key)
+            await asyncio.to_thread(self._credentials.set, username, key)
+        except LoginError as error:
+            raise refusal(username, error) from None
         except CredentialError as error:
             raise RpcError(ErrorCode.REFUSED_BY_POLICY, str(error)) from error
         await self.gateways.renew_login(username)
+
+    async def _in_use(self, username: str) -> bool:
+        """Whether a login is in force with a key from the key store."""
+        login = next((known for known in self.accounts.logins if known.username == username), None)
+        if login is None or not login.enabled or not login.uses_keyring:
+            return False
+        try:
+            return await asyncio.to_thread(self._credentials.has, username)
+        except CredentialError:
+            return True
 
     async def try_out(self, username: str) -> list[dict[str, Any]]:
         """Try the database, then every step of a login: name, ok, detail, mend (what to do), ms."""

@@ -234,6 +234,8 @@ class Service:
         self._gateway_side, self.gateways, self.enforcer, self.logins = side, side.gateways, side.enforcer, side.logins
         self.shutdown.add("the enforcement", 4.0, lambda: self.enforcer.stop(3.5))
         self.shutdown.add("the gateway", 4.0, side.stop)
+        trials = self.configuration.try_keys_with(self.logins.check)
+        self.shutdown.add("the keys that are tried", 1.0, trials.stop)
 
     def _begin_ticking(self) -> None:
         ticker = Ticker(

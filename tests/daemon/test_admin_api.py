@@ -82,6 +82,18 @@ async def test_second_factor_when_enrolled_is_asked_for_by_what_loosens_alone(tm
             ("clear_lockout", {"id": lock["id"], "reason": "please"}),
             ("stop_daemon", {}),
             ("set_credential", {"username": "trader1", "api_key": "other"}),
+            (
+                "set_config",
+                {"file": "accounts.yaml", "patch": [{"path": "logins.trader1.api_key", "value": "other-key"}]},
+            ),
+            (
+                "set_config",
+                {"file": "accounts.yaml", "patch": [{"path": "gateway.api_url", "value": "http://127.0.0.1:9/api"}]},
+            ),
+            (
+                "set_config",
+                {"file": "accounts.yaml", "patch": [{"path": "logins.trader1.username", "value": "trader2"}]},
+            ),
             ("second_factor_enroll", {}),
             ("second_factor_disable", {}),
             ("remove_alert_target", {"name": "desk"}),
