@@ -6,7 +6,6 @@ the system's key store, names and kinds in the database.
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from loguru import logger
 
+from daemon.alert_queue import AlertQueue
 from daemon.lasting_thread import LastingThread
 
 KINDS: Final = ("lockout", "unlock", "enforcement", "warning", "error")
@@ -112,21 +112,23 @@ class Alerts:
             str(row["name"]): Target(str(row["name"]), tuple(row["kinds"]), bool(row.get("enabled", True)))
             for row in saved
         }
-        self._queue: queue.Queue[_Message | None] = queue.Queue(QUEUE_LIMIT)
+        self._queue = AlertQueue(QUEUE_LIMIT)
         self._waiting: list[_Message] = []
         self._lock = threading.Lock()
         self._thread: LastingThread | None = None
-        self.dropped = 0
+        self._given_up = 0
+
+    @property
+    def dropped(self) -> int:
+        """Alerts that were never delivered because too many waited."""
+        return self._queue.dropped + self._given_up
 
     def send(self, kind: str, text: str) -> None:
-        """Hand an alert over; returns at once. With too many waiting it is dropped and counted."""
+        """Hand an alert over; returns at once. With too many waiting, what matters least is dropped and counted."""
         if not any(target.enabled and kind in target.kinds for target in list(self._targets.values())):
             return
         self._start()
-        try:
-            self._queue.put_nowait(_Message(kind, text))
-        except queue.Full:
-            self.dropped += 1
+        self._queue.put(kind, text)
 
     def set_target(self, name: str, address: str | None, kinds: Iterable[str], *, enabled: bool = True) -> None:
         """Add or change a target; without an address the one known is kept. Blocks on the key store.
@@ -180,13 +182,9 @@ class Alerts:
 
     def close(self, seconds: float = 2.0) -> None:
         """End the thread, in so many seconds; what waits for a retry is given up."""
-        if self._thread is None:
-            return
-        try:
-            self._queue.put(None, timeout=seconds / 2)
-        except queue.Full:
-            return  # the service does not take what waits: it is given up with the process
-        self._thread.join(seconds / 2)
+        self._queue.close()
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     # ---- in the alerts' thread
 
@@ -196,17 +194,13 @@ class Alerts:
             self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            try:
-                message = self._queue.get(timeout=1.0 if self._waiting else 60.0)
-            except queue.Empty:
-                message = _Message("", "")
-            if message is None:
-                return
-            if message.text:
+        while not self._queue.ended:
+            alert = self._queue.get(1.0 if self._waiting else 60.0)
+            if alert is not None:
+                kind, text = alert
                 for target in list(self._targets.values()):
-                    if target.enabled and message.kind in target.kinds:
-                        self._attempt(_Message(message.kind, message.text, target.name))
+                    if target.enabled and kind in target.kinds:
+                        self._attempt(_Message(kind, text, target.name))
             now = self._monotonic()
             due = [waiting for waiting in self._waiting if waiting.due <= now]
             self._waiting = [waiting for waiting in self._waiting if waiting.due > now]
@@ -230,7 +224,7 @@ class Alerts:
             logger.error("An alert to {} was given up: {}", target.name, error)
             return
         if len(self._waiting) >= QUEUE_LIMIT:
-            self.dropped += 1
+            self._given_up += 1
             return
         message.due = now + RETRY_SECONDS[message.tries]
         message.tries += 1

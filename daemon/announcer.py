@@ -28,8 +28,9 @@ from daemon.core.events import (
 )
 from daemon.core.units import to_iso
 from daemon.day_figures import SNAPSHOT_TRADES
+from daemon.repeats import Repeats
 from daemon.store.rows import end_in_words
-from shared.models import ActionKind
+from shared.models import MANUAL_RULE_ID, ActionKind
 
 FLUSH_SECONDS = 0.1
 PNL_SAMPLE_US = 5_000_000
@@ -106,6 +107,7 @@ class Announcer:
         self._timer: asyncio.TimerHandle | None = None
         self._curves: dict[int, list[list[str]]] = {}
         self._sampled: dict[int, int] = {}
+        self._by_hand = Repeats()
         self._log = logger.bind(channel="enforcement")
 
     # ---- what the dispatcher calls
@@ -134,14 +136,14 @@ class Announcer:
                               lockout.reason)  # fmt: skip
             self._lockouts_changed(lockout.account_id)
             self._enforced(decision)
-            self._people(lockout.account_id, "lockout", lockout.reason)
+            self._lockout_told(decision, "lockout", lockout.reason)
         elif isinstance(decision, Unlock):
             lockout = decision.lockout
             text = end_in_words(lockout)
             self._log.warning("UNLOCKED account {} {}: {}", lockout.account_id, lockout.rule_id, text)
             self._lockouts_changed(lockout.account_id)
             self._enforced(decision)
-            self._people(lockout.account_id, "unlock", text)
+            self._lockout_told(decision, "unlock", text)
         elif isinstance(decision, LockChanged):
             self._lockouts_changed(decision.lockout.account_id)
         elif isinstance(decision, Act):
@@ -199,6 +201,7 @@ class Announcer:
         """Send what is marked, then no more."""
         if self._timer is not None:
             self._timer.cancel()
+        self._by_hand.close()
         self._flush()
 
     # ---- sending
@@ -287,6 +290,15 @@ class Announcer:
         self._publish("accounts", account_id, self._account_row(account_id))
         self._dirty["rules", account_id] = None
         self._arm()
+
+    def _lockout_told(self, decision: Lock | Unlock, kind: str, text: str) -> None:
+        account_id = decision.lockout.account_id
+        if decision.lockout.rule_id == MANUAL_RULE_ID:
+            # Anybody on the machine may lock, as often as the socket lets him.
+            key = (account_id, kind, decision.lockout.kind)
+            self._by_hand.tell(key, lambda more: self._people(account_id, kind, text + more))
+        else:
+            self._people(account_id, kind, text)
 
     def _people(self, account_id: int, kind: str, text: str) -> None:
         name = self._engine.account(account_id).name or str(account_id)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from daemon.alarms import Alarms
 from shared.rpc_client import Event
 from tests.scenarios.world import eventually, world
 
@@ -41,3 +44,23 @@ async def test_events_of_an_enforcement_are_the_rows_of_the_log(tmp_path: Path) 
         assert {row["symbol"] for row in closes} == {"MNQ"}
         (ended,) = [row for row in heard if row["action"] == "lockout_cleared"]
         assert ended["reason"].startswith("Locked by hand: lockout ended"), ended["reason"]
+
+
+async def test_locks_by_hand_when_repeated_do_not_flood_who_is_alerted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(Alarms, "send", lambda self, kind, text: told.append((kind, text)))
+    async with world(tmp_path, {"rules": {"daily_realized_loss": {"limit": -500}}}) as here:
+        for number in range(4):
+            await here.call("lock_account", account_id=101, minutes=1, reason=f"number {number}")
+            await here.travel(61)
+            await eventually(lambda: not here.locks(), "the lock ends")
+        here.sim.inject_trade(101, "NQ", -600)
+        await eventually(here.locks, "the loss locks")
+        (real,) = here.service.engine.account(101).locks.values()
+        await eventually(lambda: any(real.reason in text for _, text in told), "the real one is told")
+        by_hand = [(kind, text) for kind, text in told if "by hand" in text or "Locked by you" in text]
+        assert [kind for kind, _ in by_hand] == ["lockout", "unlock"] and "number 0" in by_hand[0][1]
+    (last,) = [text for kind, text in told if kind == "lockout" and "number 3" in text]
+    assert last.endswith("(3 times of late; this is the latest)")
