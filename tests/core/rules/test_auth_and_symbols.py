@@ -93,6 +93,19 @@ def test_position_in_a_blocked_symbol_is_closed_and_the_symbol_locked(contract: 
     assert (lock.lockout.kind, lock.lockout.symbol, lock.lockout.expires_at) == ("symbol", symbol, None)
 
 
+def test_orders_and_positions_in_other_symbols_are_left() -> None:
+    desk = Desk(BLOCKS)
+    desk.order(MNQ, 1)
+    desk.position(ES, -1)
+    assert desk.locks() == []
+    desk.order(RTY, 1)
+    assert [lock.symbol for lock in desk.engine.account(101).locks.values()] == ["RTY"]
+    assert len(desk.wanted()) == 1
+    desk.order(ES, 1)
+    desk.position(MNQ, 2)
+    assert len(desk.wanted()) == 1
+
+
 def test_working_order_alone_locks_too() -> None:
     desk = Desk(BLOCKS)
     order = desk.order(RTY, -1)

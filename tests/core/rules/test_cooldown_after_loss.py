@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from daemon.core.engine import Engine
@@ -117,6 +119,48 @@ def test_trades_read_anew_give_the_same_cooldown(later: int, locked: bool) -> No
     if locked:
         again = other.lock_decisions()[0].lockout
         assert abs((again.expires_at or 0) - (live.expires_at or 0)) <= 5 * SECOND_US
+
+
+@pytest.mark.parametrize("late", [0, 4.9, 5.0, 5.1, 60])
+def test_cooldown_begins_now_unless_its_loss_is_old(late: float) -> None:
+    desk = Desk(CONFIG)
+    desk.wait(120)
+    made = desk.at - round(late * SECOND_US)
+    desk.at -= 1000
+    desk.trade(MNQ, -1, "-110", at=made)
+    lock = desk.lock_decisions()[0].lockout
+    begun = desk.at if late <= 5 else made
+    assert (lock.locked_at, lock.expires_at) == (begun, begun + 300 * SECOND_US)
+
+
+def test_losses_of_the_next_trading_day_count_as_those_of_the_first() -> None:
+    desk = Desk(CONFIG, at=datetime(2026, 11, 18, 21, 50, tzinfo=UTC))
+    for _ in range(3):
+        desk.trade(MNQ, -1, "-10")
+    desk.trade(MNQ, -1, "-110")
+    desk.wait(900)  # over the reset at 22:00, and the end of the cooldown
+    assert desk.locks() == []
+    desk.trade(MNQ, -1, "-210")
+    assert desk.locks() == ["RULE-007"]
+    assert ends(desk) == [300, 900]
+
+
+def test_only_the_account_that_lost_is_cooled_down() -> None:
+    desk = Desk(CONFIG, accounts=(101, 102))
+    desk.trade(MNQ, -1, "-110", account=102)
+    assert (desk.locks(101), desk.locks(102)) == ([], ["RULE-007"])
+
+
+def test_share_is_of_the_first_threshold_and_none_of_a_profit() -> None:
+    steps = [*STEPS, {"loss_amount": -50, "cooldown_duration": 60}]
+    desk = Desk(rules(cooldown_after_loss={"loss_thresholds": steps}))
+    desk.trade(MNQ, -1, "-25")
+    gauge = desk.gauge("RULE-007")
+    assert (gauge.value, gauge.limit, gauge.percent) == ("-25.00", "-50.00", 50)
+    assert [warn.level for warn in desk.warnings()] == [50]
+    desk.trade(MNQ, -1, "70")
+    gauge = desk.gauge("RULE-007")
+    assert (gauge.value, gauge.percent) == ("0.00", 0)
 
 
 def test_loss_that_was_cleared_does_not_lock_again_after_a_restart() -> None:

@@ -145,6 +145,29 @@ def test_tighter_limit_locks_at_once_and_a_looser_one_frees_nobody() -> None:
     assert desk.locks() == ["RULE-003"]
 
 
+def test_moved_reset_neither_shortens_nor_ends_a_lockout() -> None:
+    for reset in ({"time": "10:30"}, {"time": "17:00", "timezone": "Europe/London"}, {"time": "16:00"}):
+        desk = Desk(LOSS)
+        desk.trade(MNQ, -1, "-600")
+        desk.configure(RiskConfig.model_validate({"reset": reset}))
+        desk.wait(6.9 * 3600)  # 16:54 in New York
+        assert desk.locks() == ["RULE-003"]
+        desk.wait(600)
+        assert desk.locks() == []
+
+
+@pytest.mark.parametrize("config", [LOSS, PROFIT])
+def test_accounts_are_judged_by_their_own_trades(config: RiskConfig) -> None:
+    desk = Desk(config, accounts=(101, 102))
+    sign = "-" if config is LOSS else ""
+    desk.trade(MNQ, -1, f"{sign}300", account=101)
+    desk.trade(MNQ, -1, f"{sign}300", account=102)
+    assert desk.locks(101) == desk.locks(102) == []
+    desk.trade(MNQ, -1, f"{sign}200", account=102)
+    assert desk.locks(101) == []
+    assert len(desk.locks(102)) == 1
+
+
 def test_warnings_come_once_a_level_and_day() -> None:
     desk = Desk(LOSS, at=datetime(2026, 11, 18, 21, 50, tzinfo=UTC))
     for pnl in ("-249.99", "-0.01", "1", "-1", "-125", "-74.99"):

@@ -247,6 +247,50 @@ def test_row_read_anew_gives_the_same_cooldown(later: int, locked: bool) -> None
         assert abs((other.lock_decisions()[0].lockout.expires_at or 0) - live) <= 5 * SECOND_US
 
 
+@pytest.mark.parametrize("late", [0, 4.9, 5.0, 5.1, 60])
+def test_cooldown_of_a_row_begins_now_unless_its_last_loss_is_old(late: float) -> None:
+    desk = Desk(rules(consecutive_losses={"limit": 1, "cooldown_duration": 600}))
+    desk.wait(120)
+    made = desk.at - round(late * SECOND_US)
+    desk.at -= 1000
+    desk.trade(MNQ, -1, "-1", at=made)
+    lock = desk.lock_decisions()[0].lockout
+    begun = desk.at if late <= 5 else made
+    assert (lock.locked_at, lock.expires_at) == (begun, begun + 600 * SECOND_US)
+
+
+def test_row_is_counted_within_a_trading_day_and_for_each_account_alone() -> None:
+    desk = Desk(ROW, at=datetime(2026, 11, 18, 21, 59, tzinfo=UTC), accounts=(101, 102))
+    desk.trade(MNQ, -1, "-1")
+    desk.trade(MNQ, -1, "-1")
+    desk.trade(MNQ, -1, "-1", account=102)
+    assert desk.locks(101) == desk.locks(102) == []
+    desk.wait(61)
+    desk.trade(MNQ, -1, "-1")
+    desk.trade(MNQ, -1, "-1")
+    assert desk.locks() == []
+    desk.trade(MNQ, -1, "-1")
+    assert desk.locks() == ["RULE-017"]
+
+
+@pytest.mark.parametrize(
+    ("config", "exits"),
+    [
+        (TOTAL, ["-300", "-200"]),
+        (WEEK, ["-600", "-400"]),
+        (rules(profit_give_back={"amount": 300}), ["400", "-300"]),
+    ],
+)
+def test_accounts_are_judged_by_their_own_figures(config: RiskConfig, exits: list[str]) -> None:
+    desk = Desk(config, accounts=(101, 102))
+    desk.trade(MNQ, -1, exits[0], account=101)
+    for pnl in exits:
+        desk.trade(MNQ, -1, pnl, account=102)
+    desk.trade(MNQ, -1, "0", account=101)
+    assert desk.locks(101) == []
+    assert len(desk.locks(102)) == 1
+
+
 def test_row_with_fees_depends_on_the_basis() -> None:
     gross = RiskConfig.model_validate(ROW.model_dump(exclude_none=True) | {"policy": {"pnl_basis": "gross"}})
     for config, locked in ((ROW, ["RULE-017"]), (gross, [])):

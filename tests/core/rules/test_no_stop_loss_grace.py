@@ -90,6 +90,29 @@ def test_two_stops_together_cover() -> None:
     assert desk.wanted() == {}
 
 
+@pytest.mark.parametrize(("filled", "closed"), [(0, False), (1, True)])
+def test_stop_protects_with_what_is_left_of_it(filled: int, closed: bool) -> None:
+    desk = opened(2)
+    desk.wait(10.1)
+    stop = OrderRecord(
+        9, MNQ, OrderStatus.OPEN, OrderType.STOP, Side.SELL, 2, stop_price=price_to_nanos(99), fill_volume=filled
+    )
+    desk.read_orders(stop)
+    assert desk.wanted() == ({MNQ: 0} if closed else {})
+
+
+def test_each_account_has_its_own_stops() -> None:
+    desk = Desk(CONFIG, accounts=(101, 102))
+    desk.quote(MNQ, 100, 100.25)
+    for account in (101, 102):
+        desk.position(MNQ, 1, account=account)
+    desk.order(MNQ, -1, kind=OrderType.STOP, stop=99, account=101)
+    desk.wait(10.1)
+    for account in (101, 102):
+        desk.read_orders(*desk.engine.account(account).orders.values(), account=account)
+    assert (desk.wanted(101), desk.wanted(102)) == ({}, {MNQ: 0})
+
+
 def test_stop_of_another_contract_does_not_protect() -> None:
     desk = opened(1)
     desk.order(ES, -1, kind=OrderType.STOP, stop=90)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from daemon.core.engine import Engine
-from daemon.core.events import OrderRecord, OrderUpdate, TradesSnapshot
+from daemon.core.events import OrderRecord, OrderUpdate, TradeRecord, TradesSnapshot
 from daemon.core.units import SECOND_US, to_micros
 from shared.config import RiskConfig
 from shared.models import OrderStatus, OrderType, Side
@@ -41,6 +41,88 @@ def test_window_when_the_first_entry_is_60_seconds_old_is_free_of_it(gap: int, l
     desk.at = start + gap * SECOND_US
     desk.trade(MNQ, 1, at=start + gap * SECOND_US)
     assert lengths(desk) == locked
+
+
+@pytest.mark.parametrize(("gap", "locked"), [(3599, [1800]), (3600, []), (3601, [])])
+def test_hour_when_the_first_entry_is_3600_seconds_old_is_free_of_it(gap: int, locked: list[int]) -> None:
+    desk = Desk(limits(per_hour=2))
+    start = desk.at
+    desk.trade(MNQ, 1, at=start)
+    desk.at = start + gap * SECOND_US
+    desk.trade(MNQ, 1, at=start + gap * SECOND_US)
+    assert lengths(desk) == locked
+
+
+@pytest.mark.parametrize(("early", "locked"), [(0, ["RULE-006"]), (1, [])])
+def test_entry_just_at_the_begin_of_the_session_is_of_it(early: int, locked: list[str]) -> None:
+    """Without a window the session is the trading day, from 22:00 UTC; with one, from 14:30."""
+    window = {"global_session": {"start": "09:30", "end": "16:00"}, "respect_holidays": False}
+    of_the_day = limits(per_session=2)
+    of_a_window = rules(trade_frequency_limit={"limits": {"per_session": 2}}, session_block_outside=window)
+    for config, begin in ((of_the_day, (22, 0)), (of_a_window, (14, 30))):
+        begun = to_micros(datetime(2026, 11, 18, *begin, tzinfo=UTC))
+        desk = Desk(config, at=datetime(2026, 11, 18, 14, 0, tzinfo=UTC))
+        desk.at = begun + 60 * SECOND_US
+        desk.wait(0)
+        desk.trade(MNQ, 1, at=begun - early)
+        desk.trade(MNQ, 1)
+        assert desk.locks() == locked
+
+
+@pytest.mark.parametrize("late", [0, 4.9, 5.0, 5.1, 40])
+def test_cooldown_begins_now_unless_its_entry_is_old(late: float) -> None:
+    desk = Desk(limits(per_minute=1))
+    desk.wait(120)
+    made = desk.at - round(late * SECOND_US)
+    desk.at -= 1000
+    desk.trade(MNQ, 1, at=made)
+    lock = desk.lock_decisions()[0].lockout
+    begun = desk.at if late <= 5 else made
+    assert (lock.locked_at, lock.expires_at) == (begun, begun + 60 * SECOND_US)
+
+
+def test_of_several_entries_read_at_once_the_cooldown_that_ends_last_counts() -> None:
+    config = limits({"per_minute_breach": 60, "per_hour_breach": 300}, per_minute=2, per_hour=4)
+    for gaps, end in (((100, 90, 40, 30), 270), ((200, 100, 55, 50), 250), ((100, 50), 10), ((55, 40, 30), 30)):
+        desk = Desk(config, accounts=())
+        desk.read_positions()
+        now = desk.at
+        trades = tuple(
+            TradeRecord(number, MNQ, now - gap * SECOND_US, 0, None, 0, Side.BUY, 1, False, number)
+            for number, gap in enumerate(gaps, start=1)
+        )
+        desk.feed(TradesSnapshot(now, 101, now, desk.engine.view.day_start, trades))
+        assert max(lock.expires_at or 0 for lock in desk.engine.account(101).locks.values()) == now + end * SECOND_US
+
+
+def test_entry_told_late_counts_for_those_after_it() -> None:
+    desk = Desk(limits(per_minute=3))
+    start = desk.at
+    desk.trade(MNQ, 1, at=start)
+    desk.trade(MNQ, 1, at=start + 2 * SECOND_US)
+    assert desk.locks() == []
+    desk.trade(MNQ, 1, at=start + SECOND_US)
+    assert desk.locks() == ["RULE-006"]
+
+
+def test_entries_of_the_next_trading_day_count_as_those_of_the_first() -> None:
+    desk = Desk(limits(per_minute=3), at=datetime(2026, 11, 18, 21, 50, tzinfo=UTC))
+    for _ in range(2):
+        desk.trade(MNQ, 1)
+        desk.wait(70)
+    desk.wait(900)
+    for _ in range(3):
+        desk.trade(MNQ, 1)
+    assert desk.locks() == ["RULE-006"]
+
+
+def test_only_the_account_that_trades_often_is_cooled_down() -> None:
+    desk = Desk(limits(per_minute=2), accounts=(101, 102))
+    desk.trade(MNQ, 1, account=101)
+    desk.trade(MNQ, 1, account=102)
+    assert desk.locks(101) == desk.locks(102) == []
+    desk.trade(MNQ, 1, account=102)
+    assert (desk.locks(101), desk.locks(102)) == ([], ["RULE-006"])
 
 
 def test_hour_and_session_have_their_own_cooldowns_and_the_longest_counts() -> None:

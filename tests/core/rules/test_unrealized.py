@@ -6,7 +6,7 @@ import pytest
 
 from daemon.core.events import Contract, ContractSeen
 from daemon.core.units import money_to_micros, price_to_nanos
-from shared.models import OrderType
+from shared.models import OrderStatus, OrderType
 from tests.core.desk import ES, MNQ, NQ, Desk, rules
 
 LOSS = rules(daily_unrealized_loss={"limit": -300})
@@ -58,6 +58,31 @@ def test_working_orders_of_the_contract_are_cancelled_and_others_are_left() -> N
     assert other not in desk.wanted()
     free = desk.order(MNQ, 1)
     assert free not in desk.wanted()
+
+
+def test_target_cancels_the_orders_of_its_contract_and_leaves_others() -> None:
+    desk = Desk(PROFIT)
+    desk.position(MNQ, 2, 21000)
+    desk.position(ES, 1, 6000)
+    stop = desk.order(MNQ, -2, kind=OrderType.STOP, stop=20900)
+    other = desk.order(ES, 1)
+    desk.quote(MNQ, 21075, "21075.25")
+    assert desk.wanted() == {MNQ: 0, stop: 0}, other
+    desk.quote(MNQ, 21000, "21000.25")
+    assert desk.wanted() == {MNQ: 0, stop: 0}
+    desk.position(MNQ, 0)
+    desk.order(MNQ, -2, order_id=stop, status=OrderStatus.CANCELLED)
+    desk.position(MNQ, 1, 21000)
+    assert desk.wanted() == {}
+
+
+def test_accounts_are_judged_by_their_own_entries() -> None:
+    desk = Desk(LOSS, accounts=(101, 102))
+    desk.position(MNQ, 2, 21000, account=101)
+    desk.position(MNQ, 2, 20900, account=102)
+    desk.quote(MNQ, 20925, "20925.25")
+    assert desk.wanted(101) == {MNQ: 0}
+    assert desk.wanted(102) == {}
 
 
 def test_close_stands_though_the_price_comes_back() -> None:
