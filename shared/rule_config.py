@@ -543,7 +543,12 @@ class ConsecutiveLosses(RuleConfig):
     limit: Annotated[
         Whole,
         setting(
-            "Losses in a row", "Losing exits that bring a cooldown.", unit="trades", looser="higher", ge=1, le=1000
+            "Losses in a row",
+            "Losing exits of a trading day that bring a cooldown.",
+            unit="trades",
+            looser="higher",
+            ge=1,
+            le=1000,
         ),
     ]
     cooldown_duration: Annotated[
@@ -574,7 +579,13 @@ class TrailingDrawdown(RuleConfig):
     ] = "end_of_day"
     start_balance: Annotated[
         Money | None,
-        setting("Start balance", "First highest; absent: the balance first seen.", unit="dollars", looser="any", gt=0),
+        setting(
+            "Start balance",
+            "The highest to begin with; another value begins anew from it. Absent: the balance first seen.",
+            unit="dollars",
+            looser="any",
+            gt=0,
+        ),
     ] = None
     lock_at: Annotated[
         Money | None,
@@ -596,7 +607,8 @@ class LosingPositionAdds(RuleConfig):
     title = "Adding to a loser"
 
     max_adds: Annotated[
-        Whole, setting("Adds", "Times a losing position may be enlarged.", unit="adds", looser="higher", ge=0, le=1000)
+        Whole,
+        setting("Adds", "Orders that may enlarge a losing position.", unit="adds", looser="higher", ge=0, le=1000),
     ]
 
 

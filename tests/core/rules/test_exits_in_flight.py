@@ -95,6 +95,27 @@ def test_exit_in_parts_counts_each_part_once(order: tuple[str, ...]) -> None:
     assert desk.locks() == []
 
 
+@pytest.mark.parametrize("points", [-100, 100])
+@pytest.mark.parametrize(
+    "order", ["ffp", "fpf", "pff", "f1fp", "1ffp", "1fpf", "ff1p", "1pff", "fpfp"], ids=lambda order: order
+)
+def test_fills_of_an_exit_and_its_positions_may_be_mixed(order: str, points: float) -> None:
+    """f: a fill of one of the two, 1: one is left, p: none is left."""
+    desk = holding(Desk(TOTAL), points)
+    desk.trade(ES, -1, "-50" if points < 0 else "-850")
+    total = "-450.00"
+    for name in order:
+        if name == "f":
+            desk.trade(MNQ, -1, str(points * 2))
+        elif name == "1":
+            desk.position(MNQ, 1, 21000)
+        else:
+            desk.position(MNQ, 0)
+        assert (total_of(desk), desk.locks()) == (total, []), name
+    desk.wait(5)
+    assert (total_of(desk), desk.locks()) == (total, [])
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_exit_matched_first_in_first_out_counts_once(order: tuple[str, ...]) -> None:
     """One from 21,000 and one from 20,900: what is left after the first is sold has another average."""
