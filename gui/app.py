@@ -18,6 +18,7 @@ from gui.event_loop import EndSignals, run_program
 from gui.settings import Settings, is_usual
 from gui.single_instance import SingleInstance, server_name
 from gui.views import icons
+from gui.views.frame import to_front
 from gui.views.page import Context
 from gui.views.theme import ThemeChoice, theme
 from gui.views.trader.lock_dialog import LockChoice
@@ -59,6 +60,7 @@ class TrayApp(QObject):
         self.window = TraderWindow(Context(self.state, self.client, settings), program_version())
         self.tray = Tray(self.state, settings, self)
         self.done = asyncio.Event()
+        self._opening: asyncio.Future[None] | None = None
         self.tray.open_asked.connect(self.raise_window)
         self.tray.quit_asked.connect(self.quit)
         self.tray.about_asked.connect(self._about)
@@ -92,10 +94,7 @@ class TrayApp(QObject):
 
     def raise_window(self) -> None:
         """Show the window in front of all others."""
-        self.window.setWindowState(self.window.windowState() & ~Qt.WindowState.WindowMinimized)
-        self.window.show()
-        self.window.raise_()
-        self.window.activateWindow()
+        to_front(self.window)
 
     def quit(self) -> None:
         """End the program; the daemon goes on."""
@@ -115,7 +114,12 @@ class TrayApp(QObject):
         self.window.ask_lock(account_id, LockChoice(choice))
 
     def _admin(self) -> None:
-        outcome, words = elevation.open_admin(self.home)
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.ensure_future(self._open_admin())
+
+    async def _open_admin(self) -> None:
+        # Windows' question may stay unanswered for minutes; locks and warnings are shown all the while.
+        outcome, words = await asyncio.to_thread(elevation.open_admin, self.home)
         if outcome is not elevation.Outcome.STARTED:
             self._say("Admin window", words)
 

@@ -26,6 +26,7 @@ from gui.account_view import (
     TrustedClock,
     rows_of,
 )
+from gui.listening import Listening
 from gui.records import (
     Account,
     CurvePoint,
@@ -62,13 +63,14 @@ __all__ = [
 ]
 
 
-class AppState:
+class AppState(Listening):
     """The state of the whole window.
 
     `monotonic` gives seconds of a clock that nobody can set (time.monotonic).
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
+        super().__init__()
         self._monotonic = monotonic
         self.clock = TrustedClock(monotonic)
         self.calendar = Calendar()
@@ -86,30 +88,6 @@ class AppState:
         self.accounts_known = False
         """Whether a list of accounts has come, from the daemon or the replica."""
         self._heard_at: float | None = None
-        self._listeners: list[Callable[[Change], None]] = []
-        self._notice_listeners: list[Callable[[Notice], None]] = []
-
-    # -- listening ---------------------------------------------------------------------------------------------------
-
-    def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Call `listener` after each change; the returned function ends it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
-
-    def listen_notices(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
-        """Call `listener` for each notice; the returned function ends it."""
-        self._notice_listeners.append(listener)
-        return lambda: self._notice_listeners.remove(listener) if listener in self._notice_listeners else None
-
-    def _changed(self, topic: str, account_id: int | None = None) -> None:
-        change = Change(topic, account_id)
-        for listener in tuple(self._listeners):
-            listener(change)
-
-    def _notify(self, kind: NoticeKind, account_id: int, subject: Lockout | Enforcement | Warn) -> None:
-        notice = Notice(kind, account_id, subject)
-        for listener in tuple(self._notice_listeners):
-            listener(notice)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -367,15 +345,6 @@ class AppState:
             view.warnings.appendleft(warning)
             if notify:
                 self._notify(NoticeKind.WARNING, view.account_id, warning)
-
-    def _notify_lockouts(self, view: AccountView, before: Mapping[int, Lockout]) -> None:
-        now = {lock.lockout_id: lock for lock in view.lockouts or []}
-        for lockout_id, lock in now.items():
-            if lockout_id not in before:
-                self._notify(NoticeKind.LOCKOUT, view.account_id, lock)
-        for lockout_id, lock in before.items():
-            if lockout_id not in now:
-                self._notify(NoticeKind.UNLOCK, view.account_id, lock)
 
     def _ensure(self, account_id: int) -> AccountView:
         view = self.accounts.get(account_id)

@@ -84,17 +84,19 @@ class DaemonClient:
         topics = [topic for topic in TOPICS if topic in PUBLIC_TOPICS]
         await self._rpc.subscribe(topics, self._on_message)
         self._rpc.start()
-        since_replica = 0.0
+        loop = asyncio.get_running_loop()
+        replica_at = loop.time()
         while True:
             await asyncio.sleep(self._poll_seconds if self._subscribed else min(1.0, self._poll_seconds))
-            if self._subscribed:
-                await self._poll()
-                since_replica = 0.0
-                continue
-            since_replica += 1.0
-            if since_replica >= REPLICA_SECONDS:
-                since_replica = 0.0
-                await self._load_replica()
+            try:
+                if self._subscribed:
+                    await self._poll()
+                    replica_at = loop.time()
+                elif loop.time() - replica_at >= REPLICA_SECONDS:
+                    replica_at = loop.time()
+                    await self._load_replica()
+            except Exception as error:  # noqa: BLE001 - whatever it was: the clock and the watch over the daemon go on
+                loop.call_exception_handler({"message": "asking the daemon for its state failed", "exception": error})
 
     async def _poll(self) -> None:
         try:

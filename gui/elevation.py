@@ -40,7 +40,10 @@ def may_read_key(home: Home) -> bool:
 
 
 def open_admin(home: Home | None) -> tuple[Outcome, str]:
-    """Start the admin window with administrator's rights; the outcome and one sentence about it ("" when started)."""
+    """Start the admin window with administrator's rights; the outcome and one sentence about it ("" when started).
+
+    Waits for the answer to Windows' question: call it from a worker thread.
+    """
     program, arguments = admin_command(home)
     if sys.platform == "win32":
         return _run_as(program, arguments)
@@ -56,6 +59,8 @@ def _run_as(program: str, arguments: list[str]) -> tuple[Outcome, str]:
         raise OSError("Only Windows asks for elevation this way.")
     import ctypes
 
+    # ShellExecute may use COM, which each thread has to set up: apartment-threaded, without OLE1 (0x2 | 0x4).
+    ctypes.WinDLL("ole32").CoInitializeEx(None, 0x6)
     shell = ctypes.WinDLL("shell32", use_last_error=True)
     shell.ShellExecuteW.restype = ctypes.c_void_p
     result = shell.ShellExecuteW(None, "runas", program, subprocess.list2cmdline(arguments), None, SW_SHOWNORMAL)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject
 
 from gui import wording
 from gui.app_state import AccountView, AppState, Protection
-from gui.models.positions import arrowed, money_tone
+from gui.models.columns import money_column
 from gui.models.table import Column, TableModel
 from gui.records import Kind, Strain
 
@@ -112,24 +112,8 @@ def accounts_model(state: AppState, parent: QObject | None = None) -> TableModel
             icon=lambda v: account_state(state, v).icon_name,
             stretch=True,
         ),
-        Column(
-            "Realized",
-            lambda v: arrowed(v.pnl.realized),
-            sort=lambda v: v.pnl.realized,
-            tone=lambda v: money_tone(v.pnl.realized),
-            plain=lambda v: wording.amount(v.pnl.realized, plain=True),
-            right=True,
-            flash=True,
-        ),
-        Column(
-            "Unrealized",
-            lambda v: arrowed(v.pnl.unrealized),
-            sort=lambda v: v.pnl.unrealized,
-            tone=lambda v: money_tone(v.pnl.unrealized),
-            plain=lambda v: wording.amount(v.pnl.unrealized, plain=True),
-            right=True,
-            flash=True,
-        ),
+        money_column("Realized", lambda v: v.pnl.realized),
+        money_column("Unrealized", lambda v: v.pnl.unrealized),
         Column(
             "Balance",
             lambda v: wording.amount(v.account.balance, signed=False),

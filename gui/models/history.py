@@ -6,10 +6,9 @@ from PySide6.QtCore import QObject
 
 from gui import wording
 from gui.app_state import AppState
-from gui.models.positions import arrowed, money_tone
+from gui.models.columns import arrowed, moment_column, money_column, money_tone, side_column
 from gui.models.table import Column, TableModel
 from gui.records import Enforcement, Lockout, Trade
-from shared.models import Side
 
 
 def trades_model(state: AppState, parent: QObject | None = None) -> TableModel[Trade]:
@@ -23,13 +22,7 @@ def trades_model(state: AppState, parent: QObject | None = None) -> TableModel[T
             tip=lambda t: "" if t.created_at is None else f"{t.created_at.isoformat()} (UTC)",
         ),
         Column("Symbol", lambda t: t.symbol, tip=lambda t: t.contract_id),
-        Column(
-            "Side",
-            lambda t: wording.side_word(t.side),
-            icon=lambda t: (
-                {Side.BUY: "arrow-up-right", Side.SELL: "arrow-down-right"}[t.side] if t.side is not None else None
-            ),
-        ),
+        side_column(lambda t: t.side),
         Column("Size", lambda t: str(t.size), sort=lambda t: t.size, right=True),
         Column(
             "Price",
@@ -38,14 +31,7 @@ def trades_model(state: AppState, parent: QObject | None = None) -> TableModel[T
             plain=lambda t: "" if t.price is None else f"{t.price:f}",
             right=True,
         ),
-        Column(
-            "P&L",
-            lambda t: "opening" if t.pnl is None else arrowed(t.pnl),
-            sort=lambda t: t.pnl,
-            tone=lambda t: money_tone(t.pnl),
-            plain=lambda t: wording.amount(t.pnl, plain=True),
-            right=True,
-        ),
+        money_column("P&L", lambda t: t.pnl, unknown="opening", flash=False),
         Column(
             "Fees",
             lambda t: wording.amount(t.fees, signed=False),
@@ -80,12 +66,7 @@ def account_name(state: AppState, account_id: int) -> str:
 def enforcement_model(state: AppState, parent: QObject | None = None) -> TableModel[Enforcement]:
     """What the daemon did, when, why, with which result, and how long it took."""
     columns: list[Column[Enforcement]] = [
-        Column(
-            "Time",
-            lambda e: state.calendar.stamp(e.triggered_at),
-            sort=lambda e: e.triggered_at,
-            plain=lambda e: "" if e.triggered_at is None else e.triggered_at.isoformat(),
-        ),
+        moment_column("Time", state, lambda e: e.triggered_at),
         Column("Account", lambda e: account_name(state, e.account_id)),
         Column(
             "What was done, and why",
@@ -136,12 +117,7 @@ KIND_WORDS = {
 def lockouts_model(state: AppState, parent: QObject | None = None) -> TableModel[Lockout]:
     """Active and past lockouts, newest first."""
     columns: list[Column[Lockout]] = [
-        Column(
-            "Since",
-            lambda k: state.calendar.stamp(k.locked_at),
-            sort=lambda k: k.locked_at,
-            plain=lambda k: "" if k.locked_at is None else k.locked_at.isoformat(),
-        ),
+        moment_column("Since", state, lambda k: k.locked_at),
         Column("Account", lambda k: account_name(state, k.account_id)),
         Column(
             "What was locked, and why",

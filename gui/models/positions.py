@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from PySide6.QtCore import QObject
 
 from gui import wording
 from gui.app_state import AppState
+from gui.models.columns import money_column, side_column
 from gui.models.table import Column, TableModel
 from gui.records import Order, Position
-from shared.models import OrderStatus, PositionType, Side
-
-
-def money_tone(value: Decimal | None) -> str | None:
-    """Tone of an amount; the sign says the same."""
-    if value is None:
-        return "muted"
-    return None if value == 0 else "positive" if value > 0 else "negative"
-
-
-def arrowed(value: Decimal | None) -> str:
-    """ "▲ +120.00", "▼ −41.50", "–"."""
-    return f"{wording.trend(value)} {wording.amount(value)}".strip()
+from shared.models import OrderStatus, PositionType
 
 
 def quote_state(position: Position) -> str:
@@ -54,15 +41,7 @@ def positions_model(state: AppState, parent: QObject | None = None) -> TableMode
             right=True,
             flash=True,
         ),
-        Column(
-            "Unrealized",
-            lambda p: arrowed(p.unrealized),
-            sort=lambda p: p.unrealized,
-            tone=lambda p: money_tone(p.unrealized),
-            plain=lambda p: wording.amount(p.unrealized, plain=True),
-            right=True,
-            flash=True,
-        ),
+        money_column("Unrealized", lambda p: p.unrealized),
         Column(
             "Quote",
             quote_state,
@@ -91,13 +70,7 @@ def orders_model(state: AppState, parent: QObject | None = None) -> TableModel[O
     """Symbol, side, type, size with what is filled, price, state, time."""
     columns: list[Column[Order]] = [
         Column("Symbol", lambda o: o.name, tip=lambda o: o.contract_id),
-        Column(
-            "Side",
-            lambda o: wording.side_word(o.side),
-            icon=lambda o: (
-                {Side.BUY: "arrow-up-right", Side.SELL: "arrow-down-right"}[o.side] if o.side is not None else None
-            ),
-        ),
+        side_column(lambda o: o.side),
         Column("Type", lambda o: wording.ORDER_TYPES[o.type]),
         Column(
             "Size",

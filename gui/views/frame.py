@@ -72,6 +72,14 @@ class Sidebar(QFrame):
             button.setEnabled(enabled)
 
 
+def to_front(window: QMainWindow) -> None:
+    """Show a window in front of all others, also one that was minimized or hidden."""
+    window.setWindowState(window.windowState() & ~Qt.WindowState.WindowMinimized)
+    window.show()
+    window.raise_()
+    window.activateWindow()
+
+
 class NavWindow(QMainWindow):
     """Sidebar, header, banners, pages. Pages are given ready; `current_changed` tells which one is on screen."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +26,8 @@ from tests.gui.live import Desk
 from tests.scenarios.world import World
 
 CENT = Decimal("0.01")
+LATE = timedelta(minutes=4)
+"""How far the window's clock may be behind in an hour that passes in seconds: it asks for the time now and then."""
 ROUNDING = Decimal("0.000002")
 """The gateway sends an average price as a binary number: dollars made from it are true to the micro-dollar."""
 
@@ -141,6 +143,9 @@ def unlike_the_broker(found: Found, here: World, desk: Desk, view: AccountView) 
         end = view.curve[-1]
         found.same(f"{who} end of the curve, realized", end.realized, books.realized)
         found.near(f"{who} end of the curve, total", end.total, books.realized + books.unrealized, ROUNDING * 6)
+        began = day_start(here.sim.clock.utc())
+        if view.curve[0].at < began - LATE:
+            found.append(f"{who} curve begins at {view.curve[0].at}, before the trading day of {began}")
         found.same(f"{who} order of the curve", view.curve, sorted(view.curve, key=lambda point: point.at))
     desk_times = view.desk
     if desk_times:

@@ -1,5 +1,6 @@
 """The connection: what is asked, what happens when it breaks, how commands fail. A fake daemon, real sockets."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -73,6 +74,23 @@ async def test_client_when_trades_and_their_count_differ_asks_for_them_again(
         daemon.answers["get_trades"] = sample.trades()[:-2]
         daemon.event("pnl", APEX, sample.pnl("-99.00", "1.00", 16))
         await eventually(lambda: len(fresh.accounts[APEX].trades or {}) == 16, what="the trades that are left")
+
+
+async def test_client_when_its_own_code_fails_goes_on_asking(
+    home: Home, fresh: AppState, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context["exception"]))
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        await client.watch(APEX)
+        good = fresh.set_desk
+        monkeypatch.setattr(fresh, "set_desk", lambda account_id, rows: 1 / 0)
+        await eventually(lambda: len(failures) >= 2, what="two failures, so it went on after the first")
+        monkeypatch.setattr(fresh, "set_desk", good)
+        asked = len(daemon.calls)
+        await eventually(lambda: len(daemon.calls) > asked + 2, what="more questions")
+    assert all(isinstance(failure, ZeroDivisionError) for failure in failures)
 
 
 async def test_client_when_a_gap_is_noticed_asks_for_a_snapshot(

@@ -1,7 +1,9 @@
 """Starting: one instance, options, autostart entry, elevation."""
 
+import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from gui.single_instance import SingleInstance, server_name
 from gui.views.page import Context
 from gui.views.trader.settings import SettingsPage
 from shared.paths import Home
+from tests.gui.live import eventually
 
 
 def test_instance_when_second_starts_raises_the_first(look: QApplication, tmp_path: Path, qtbot: object) -> None:
@@ -212,6 +215,36 @@ def test_elevation_when_windows_answers_is_understood(result: int, last_error: i
     judged, words = judge(result, last_error)
     assert judged is outcome
     assert bool(words) is (outcome is not Outcome.STARTED)
+
+
+async def test_admin_when_windows_waits_for_an_answer_holds_up_nothing(
+    look: QApplication, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, asked = threading.Event(), []
+
+    def question(home: Home) -> tuple[Outcome, str]:
+        asked.append(threading.current_thread())
+        answered.wait(10)
+        return Outcome.DECLINED, "The question was answered with No."
+
+    monkeypatch.setattr(elevation, "open_admin", question)
+    program = TrayApp(look, Home(tmp_path), settings)
+    said: list[str] = []
+    monkeypatch.setattr(program, "_say", lambda title, words: said.append(words))
+    try:
+        program.tray.admin_asked.emit()
+        await eventually(lambda: asked, 5, "the question")
+        # Here the loop goes on; a second click asks nothing a second time.
+        program.tray.admin_asked.emit()
+        await asyncio.sleep(0.02)
+        assert len(asked) == 1 and asked[0] is not threading.main_thread()
+        answered.set()
+        await eventually(lambda: said == ["The question was answered with No."], 5, "the answer")
+    finally:
+        answered.set()
+        program.tray.close()
+        program.window.refresher.close()
+        program.window.close()
 
 
 def test_elevation_when_declined_is_said_calmly() -> None:

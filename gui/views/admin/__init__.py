@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from gui.admin_session import AdminSession
@@ -17,6 +16,7 @@ from gui.single_instance import SingleInstance
 from gui.state_reader import StateReader
 from gui.views.admin.page import AdminContext
 from gui.views.admin.window import AdminWindow
+from gui.views.frame import to_front
 from shared.paths import Home
 
 
@@ -28,14 +28,8 @@ async def run(app: QApplication, home: Home, settings: Settings, instance: Singl
     window = AdminWindow(AdminContext(state, session, client, settings))
     done = asyncio.Event()
 
-    def raise_window() -> None:
-        window.setWindowState(window.windowState() & ~Qt.WindowState.WindowMinimized)
-        window.show()
-        window.raise_()
-        window.activateWindow()
-
     window.closed.connect(done.set)
-    instance.raised.connect(raise_window)
+    instance.raised.connect(lambda: to_front(window))
     app.setQuitOnLastWindowClosed(False)
     app.aboutToQuit.connect(done.set)
     window.show()

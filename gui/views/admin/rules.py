@@ -30,6 +30,7 @@ from gui.views.widgets.table import DataTable, TableOrEmpty
 
 FORM, YAML, PENDING = 0, 1, 2
 FILE = "risk_config.yaml"
+IMPORT_BYTES = 256 * 1024
 INCOMPLETE = "This rule is not complete"
 
 
@@ -324,6 +325,9 @@ class RulesPage(AdminPage):
         name, _ = QFileDialog.getOpenFileName(self, "Import", "", "YAML (*.yaml *.yml);;All files (*)")
         if name:
             try:
+                if Path(name).stat().st_size > IMPORT_BYTES:
+                    self.say_error(f"{Path(name).name} is larger than 256 KiB: that is no configuration.")
+                    return
                 self.take_text(Path(name).read_text(encoding="utf-8"))
             except (OSError, UnicodeDecodeError) as error:
                 self.say_error(f"The file could not be read: {error}")

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QGridLayout
 
 from gui import wording
@@ -92,8 +91,6 @@ class ServicePage(AdminPage):
         self.body.addWidget(now)
         self.body.addWidget(control)
         self.body.addWidget(history, 1)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
         self._show_control()
 
     async def load(self) -> None:
@@ -178,13 +175,13 @@ class ServicePage(AdminPage):
             yes="Stop: nothing is protected",
             danger=True,
             icon_name="square",
-            field="Reason",
+            # The service manager takes no reason, so none is asked for there.
+            field="" if can_control() else "Reason",
         ).ask()
         if reason is None:
             return
         if can_control():
-            code = await self.session.ask_code("") if self.session.factor_enrolled and self.session.ask_code else None
-            await self._run("stop", ["--second-factor", code] if code else [])
+            await self._run_with_factor("stop", [])
             return
         await self.session.call("stop_daemon", {"reason": reason})
         self.say(
@@ -223,8 +220,16 @@ class ServicePage(AdminPage):
         ).ask()
         if answer is None:
             return
-        code = await self.session.ask_code("") if self.session.factor_enrolled and self.session.ask_code else None
-        await self._run("uninstall", ["--keep-data", *(["--second-factor", code] if code else [])])
+        await self._run_with_factor("uninstall", ["--keep-data"])
+
+    async def _run_with_factor(self, action: str, options: list[str]) -> None:
+        """Run it with the code of the second factor where one is enrolled; without the code nothing is done."""
+        if self.session.factor_enrolled and self.session.ask_code is not None:
+            code = await self.session.ask_code("")
+            if code is None:
+                return
+            options = [*options, "--second-factor", code]
+        await self._run(action, options)
 
     def _service(self, action: str) -> None:
         self.work(self._run(action, []))

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QLineEdit, QSizePolicy, QTabWidget, QWidget
 
 from gui.app_state import AppState
@@ -15,6 +16,8 @@ from gui.views.page import Context, Page
 from gui.views.tokens import GRID
 from gui.views.widgets.basic import Button, Card, EmptyState, hbox, label, set_text, vbox
 from gui.views.widgets.table import DataTable, TableOrEmpty
+
+OLDER = "Load older entries"
 
 
 class Period(StrEnum):
@@ -72,7 +75,7 @@ class LogPage(Page):
         self.lockouts = lockouts_model(self.state, self)
         self.entries_table = DataTable(self.entries, "Enforcement log")
         self.lockouts_table = DataTable(self.lockouts, "Lockouts")
-        self.older = Button("Load older entries", "history", role="link", on_click=self._load_older)
+        self.older = Button(OLDER, "history", role="link", on_click=self._load_older)
         first = QWidget()
         nothing = EmptyState("shield-check", "Nothing enforced", "No entry matches these filters.")
         first.setLayout(vbox(TableOrEmpty(self.entries_table, nothing), hbox(self.older, None), spacing=4))
@@ -98,6 +101,7 @@ class LogPage(Page):
         self.tabs.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def show_account(self, account_id: int | None) -> None:
+        set_text(self.older, OLDER)
         super().show_account(account_id)
         self.context.commands.spawn(self.load_history())
 
@@ -118,9 +122,13 @@ class LogPage(Page):
         self._count()
 
     def _filtered(self) -> None:
-        if self.isVisible():
-            self.context.commands.spawn(self.load_history())
+        set_text(self.older, OLDER)
         self.refresh_all()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        super().showEvent(event)
+        # What ended while another page was on screen is in the history alone.
+        self.context.commands.spawn(self.load_history())
 
     @property
     def _everything(self) -> bool:
@@ -195,7 +203,7 @@ class LogPage(Page):
             came = await self.context.commands.older_entries(account_id, before)
         finally:
             self.older.setEnabled(True)
-        set_text(self.older, "Load older entries" if came else "There are no older entries")
+        set_text(self.older, OLDER if came else "There are no older entries")
         self.refresh_all()
 
     async def load_history(self) -> None:

@@ -369,6 +369,7 @@ async def test_window_when_locked_idle_or_without_the_daemon_shows_nothing_to_us
 ) -> None:
     async with stage(tmp_path, look, EMPTY) as here:
         window = here.window
+        await here.until(lambda: here.world.service.status() == "healthy", "healthy")
         service = await here.go("service")
         assert service.figures["status"].text() == "Healthy"
         assert service.runs.rowCount() == 1
