@@ -48,11 +48,12 @@ class ScheduledFlattenRule(Rule):
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
         for at in self._times(view):
-            when = local_text(at, view.now, self.config.timezone)
             if at <= view.now:
+                when = local_text(at, view.now, self.config.timezone)
                 reason = f"Flat from {when}; locked until {view.until_text(view.day_end)}."
                 verdicts.append(LockVerdict(LockoutKind.HARD, f"flat {at}", reason, view.day_end))
             elif account.positions and view.now >= at - self._warning:
+                when = local_text(at, view.now, self.config.timezone)
                 verdicts.append(Notice(f"flat {at}", f"Everything is closed at {when}."))
         return verdicts
 
