@@ -18,7 +18,7 @@ class ScheduledFlattenRule(Rule):
 
     rule_id = "RULE-020"
     key = "scheduled_flatten"
-    triggers = frozenset({Trigger.TIMER})
+    triggers = frozenset({Trigger.TIMER, Trigger.POSITIONS})
 
     config: ScheduledFlatten
 

@@ -66,6 +66,32 @@ def test_flat_account_is_not_warned() -> None:
     assert desk.warnings() == []
 
 
+def test_position_opened_within_the_warning_is_warned_at_once() -> None:
+    desk = Desk(flat(warn_minutes=30), at=at(2026, 11, 18, 20, 24))
+    desk.position(MNQ, 1)
+    assert [warn.text for warn in desk.warnings()] == []
+    desk.position(MNQ, 0)
+    desk.wait(90)
+    assert [warn.text for warn in desk.warnings()] == []
+    desk.position(ES, 1)
+    desk.position(MNQ, 1)
+    assert [warn.text for warn in desk.warnings()] == ["Everything is closed at 15:55 New York."]
+
+
+def test_time_that_the_clocks_leave_out_comes_when_they_go_forward() -> None:
+    desk = Desk(flat("02:30"), at=at(2026, 3, 8, 6, 59))
+    assert desk.locks() == []
+    desk.wait(60)
+    assert desk.locks() == ["RULE-020"]  # 03:00 in New York is 07:00 UTC then
+
+
+def test_time_that_comes_twice_counts_the_first_time() -> None:
+    desk = Desk(flat("01:30"), at=at(2026, 11, 1, 5, 29))
+    assert desk.locks() == []
+    desk.wait(60)
+    assert desk.locks() == ["RULE-020"]
+
+
 def test_days_that_are_not_chosen_are_left_alone() -> None:
     desk = Desk(flat(days=["mon", "tue"]), at=at(2026, 11, 18, 20, 56))
     assert desk.locks() == []
