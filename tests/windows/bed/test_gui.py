@@ -10,7 +10,7 @@ import pytest
 
 from tests.windows.bed.windows import ROOT, Windows, eventually
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(500)
 
 SHOT = "tests.windows.bed.screenshot"
 PICTURES = ROOT / "tests" / "artifacts" / "windows"
@@ -41,7 +41,7 @@ def test_window_when_started_under_the_windows_plugin_shows_itself(windows: Wind
     PICTURES.mkdir(parents=True, exist_ok=True)
     picture = PICTURES / f"{which}.png"
     picture.unlink(missing_ok=True)
-    code, said = windows.run(os.environ["WPY"], "-m", SHOT, which, f"Z:{picture}", timeout_s=120)
+    code, said = windows.run(os.environ["WPY"], "-m", SHOT, which, f"Z:{picture}", timeout_s=240)
 
     assert code == 0, said
     assert "platform=windows" in said, said
