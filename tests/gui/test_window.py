@@ -463,7 +463,7 @@ def test_theme_when_following_the_system_changes_with_it(look: QApplication, mon
     [
         ("daily_realized_loss", "-318.26", "-500.00", f"{MINUS}318.26 of {MINUS}500.00"),
         ("trade_frequency_limit", "5", "10 entries", "5 of 10 entries"),
-        ("session_block_outside", "open", "until 16:00 New York", "open, until 16:00 New York"),
+        ("session_block_outside", "open", "until 16:00 New York", "Open, until 16:00 New York"),
         ("no_stop_loss_grace", "12 s without a stop", "60 s", "12 s without a stop"),
         ("auth_loss_guard", "allowed", "allowed", "Allowed"),
         ("symbol_blocks", "none held", "BTC, RTY", "None held"),

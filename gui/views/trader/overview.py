@@ -71,13 +71,15 @@ VALUE_SAYS_ALL = frozenset(
 def value_of_limit(rule: Rule) -> str:
     """ "−320.00 of −500.00 USD"; what is known of it."""
     if rule.key in VALUE_SAYS_ALL and rule.value:
-        return wording.sentence_case(wording.typographic(rule.value)).removesuffix(".")
+        words = wording.typographic(rule.value)
+        return words[:1].upper() + words[1:]
     unit = f" {rule.unit}" if rule.unit else ""
     value, limit = wording.typographic(rule.value), wording.typographic(rule.limit)
     if value and limit:
         # "5 of 10 entries" reads well, "all protected of 10 s" does not.
         counted = value[-1].isdigit() and limit[:1] in "+\u22120123456789$"
-        return f"{value} of {limit}{unit}" if counted else f"{value}, {limit}{unit}"
+        words = f"{value} of {limit}{unit}" if counted else f"{value}, {limit}{unit}"
+        return words[:1].upper() + words[1:]
     return f"{value or limit}{unit}".strip()
 
 
