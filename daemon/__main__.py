@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from shared.arguments import folder
 
 USAGE_ERROR = 2
+TERMINATED = 143
+"""As shells have it: 128 and the number of SIGTERM."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -14,13 +20,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="riskd",
         description="Watches futures trading accounts on the ProjectX Gateway and enforces risk rules.",
     )
+    parser.add_argument("--version", action="store_true", help="print the version and end")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, help_text: str, *, home: bool = False) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help_text, description=help_text)
         if home:
             made.add_argument(
-                "--home", metavar="DIR", help="home folder (else RISK_MANAGER_HOME, else the usual place)"
+                "--home",
+                type=folder,
+                metavar="DIR",
+                help="home folder (else RISK_MANAGER_HOME, else the usual place)",
             )
         return made
 
@@ -31,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--speed", type=_positive, default=1.0, help="how many times faster the script runs")
     demo.add_argument("--duration", type=_positive, metavar="S", help="with the window: close it after so many seconds")
     simulate = command("simulate", "Run the simulated ProjectX gateway alone.")
-    simulate.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 means any free one")
+    simulate.add_argument("--port", type=_port, default=0, help="TCP port on 127.0.0.1; 0 means any free one")
     simulate.add_argument("--seed", type=int, help="seed of the simulated market (else the script's, else 1)")
     simulate.add_argument("--script", metavar="FILE", help="scenario to play")
     command("check", "Check all configuration files and print every error.", home=True)
@@ -45,6 +55,26 @@ def _parser() -> argparse.ArgumentParser:
     # Its own options are parsed where they are carried out; see `main`.
     command("service", "Install, remove or control the Windows service (riskd service --help).")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 0 to 65535")
+    return int(text)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm(code: int) -> Iterator[None]:
+    """Until a command has handlers of its own, as after it has: a stop that was asked for is no crash."""
+    try:
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(code))
+    except ValueError:  # not the main thread: a test
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _positive(text: str) -> float:
@@ -66,12 +96,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from daemon.what_if import child
 
         return child(words[1:])
+    if words[:1] == ["--version"]:
+        from daemon.options import program_version
+
+        sys.stdout.write(f"Risk Manager {program_version()}\n")
+        return 0
     try:
         options = _parser().parse_args(words)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE_ERROR
     try:
-        return _run(options)
+        with _ended_by_sigterm(0 if options.command in ("run", "simulate") else TERMINATED):
+            return _run(options)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

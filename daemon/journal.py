@@ -204,10 +204,10 @@ class Journal:
             self._on_alert(text)
 
 
-def read_journal(path: Path) -> Iterator[Entry]:
+def read_journal(path: Path, on_cut: Callable[[int], None] = lambda _: None) -> Iterator[Entry]:
     """Entries of one file in the order of recording: a ConfigText and a StartState, then events; again at each restart.
 
-    A half-written end, as a kill leaves it, ends the iteration quietly.
+    A half-written end, as a kill leaves it, ends the iteration; `on_cut` is told at which byte.
 
     Raises:
         JournalError: the file cannot be read, is no journal, or is damaged before its end.
@@ -222,11 +222,13 @@ def read_journal(path: Path) -> Iterator[Entry]:
                 if length is None or at + length > size:
                     if at == 0 or (length is None and size - at >= _HEADER.size):
                         raise JournalError(f"The journal {path} is damaged, or is no journal, at byte {at}.")
+                    on_cut(at)
                     return
                 line = _content(file.read(length - _HEADER.size))
                 at += length
                 if line is None:
                     if at >= size:
+                        on_cut(at - length)
                         return
                     raise JournalError(f"The journal {path} is damaged at byte {at - length}.")
                 yield from decode(line)

@@ -34,7 +34,7 @@ def read_endpoint(path: Path) -> Endpoint:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise EndpointError(f"The daemon has not run yet: there is no {path}. Start it with: riskd run.") from None
+        raise EndpointError(f"The daemon is not running: there is no {path}. Start it with: riskd run.") from None
     except OSError as error:
         raise EndpointError(f"{path} can't be read ({error.strerror or error}).") from error
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,10 +46,16 @@ class Result:
 def demo(*, headless: bool, seed: int, speed: float, duration: float | None) -> int:
     """Play every scene and print the table. Returns 0 when everything that had to be enforced was, else 1."""
     with tempfile.TemporaryDirectory(prefix="risk-manager-demo-", ignore_cleanup_errors=True) as folder:
-        return asyncio.run(_demo(Path(folder), headless=headless, seed=seed, speed=speed, duration=duration))
+        try:
+            return asyncio.run(_demo(Path(folder), headless=headless, seed=seed, speed=speed, duration=duration))
+        except asyncio.CancelledError:
+            return 143  # SIGTERM; everything was stopped, and the folder goes
 
 
 async def _demo(folder: Path, *, headless: bool, seed: int, speed: float, duration: float | None) -> int:
+    task = asyncio.current_task()
+    with contextlib.suppress(NotImplementedError):  # on Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel if task else lambda: None)
     console = Console(width=None if sys.stdout.isatty() else 140)
     config = SimulatorConfig(seed=seed, quotes_per_second=0, logins=[])
     played = scenes(Simulator(config).clock.utc())

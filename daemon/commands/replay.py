@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from daemon.config_errors import ConfigErrors
@@ -34,12 +34,18 @@ def replay(journal: str, home: str | None, config: str | None) -> int:
         print(error, file=sys.stderr)
         return 1
     try:
+        cut: list[int] = []
         if other is None:
-            _single(path)
+            _single(path, cut.append)
         else:
-            _both(path, other)
+            _both(path, other, cut.append)
     except JournalError as error:
         print(error, file=sys.stderr)
+        return 1
+    if cut:
+        print(
+            f"The journal {path} is cut off at byte {cut[0]}: what was recorded after it is missing.", file=sys.stderr
+        )
         return 1
     return 0
 
@@ -77,18 +83,18 @@ def _recorded(path: Path) -> tuple[RiskConfig, HolidayCalendar]:
     raise JournalError(f"The journal {path} is damaged: it begins without a configuration.")
 
 
-def _single(path: Path) -> None:
+def _single(path: Path, on_cut: Callable[[int], None]) -> None:
     run = Replay(warnings=True)
     count = 0
-    for deed in run.run(read_journal(path)):
+    for deed in run.run(read_journal(path, on_cut)):
         count += 1
         _print(listing([deed], _zone(run)))
     print(f"{count} decisions from {summary(run)}")
 
 
-def _both(path: Path, other: tuple[RiskConfig, HolidayCalendar]) -> None:
+def _both(path: Path, other: tuple[RiskConfig, HolidayCalendar], on_cut: Callable[[int], None]) -> None:
     recorded, changed = Replay(), Replay(other)
-    pairs = side_by_side(list(recorded.run(read_journal(path))), list(changed.run(read_journal(path))))
+    pairs = side_by_side(list(recorded.run(read_journal(path, on_cut))), list(changed.run(read_journal(path))))
     _print(comparison(pairs, _zone(recorded)))
     same = sum(pair.recorded is not None and pair.other is not None for pair in pairs)
     only = [sum(side is None for side in sides) for sides in zip(*((p.other, p.recorded) for p in pairs), strict=True)]

@@ -19,7 +19,8 @@ def status(home: str | None, *, as_json: bool) -> int:
     try:
         answer, accounts = asyncio.run(_ask(home))
     except Exception as error:  # noqa: BLE001 - every way of not reaching it is one sentence
-        print(f"The daemon does not answer: {error}", file=sys.stderr)
+        said = str(error) or type(error).__name__
+        print(said if "daemon" in said else f"The daemon does not answer: {said}", file=sys.stderr)
         return 1
     if as_json:
         print(json.dumps(answer, indent=2))

@@ -28,6 +28,7 @@ import yaml
 from daemon.simulator import actions
 from daemon.simulator.clock import SECOND, from_us, parse_stamp
 from daemon.simulator.config import Account, Login, SimulatorConfig
+from daemon.simulator.contracts import micro_dollars
 
 if TYPE_CHECKING:
     from daemon.simulator.simulator import Simulator
@@ -93,8 +94,10 @@ def load(path: Path) -> Script:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ScriptError(f"{path}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScriptError(f"{path}: cannot be read ({error}).") from error
+    except UnicodeDecodeError as error:
+        raise ScriptError(f"{path}: cannot be read (it is no text in UTF-8).") from error
+    except OSError as error:
+        raise ScriptError(f"{path}: cannot be read ({error.strerror}).") from error
     return parse(text, str(path))
 
 
@@ -223,6 +226,10 @@ class _Reader:
                     actions.check("account", {"login": entry["username"], **account})
                 except ValueError as error:
                     raise ScriptError(f"{self._name}: {place}.{error}.") from error
+                try:
+                    micro_dollars(account.get("balance", 0))
+                except ValueError as error:
+                    raise self.fail(f"{place}.balance", str(error)) from error
                 if account["id"] in seen:
                     raise self.fail(f"{place}.id", f"account {account['id']} is there twice")
                 seen.add(account["id"])

@@ -15,6 +15,7 @@ from daemon.windows.facts import Facts, Options
 from daemon.windows.permission import Wish, refusal
 from daemon.windows.probe import default_target, gather, nssm_path, registered_home, running_program
 from daemon.windows.steps import Step
+from shared.arguments import folder
 from shared.paths import Home, find_home
 
 OK, FAILED, BAD_USAGE = 0, 1, 2
@@ -22,7 +23,7 @@ OK, FAILED, BAD_USAGE = 0, 1, 2
 
 def main(argv: Sequence[str]) -> int:
     """Run ``riskd service`` with the arguments after ``service``. Returns the exit code: 0, 1 failed, 2 bad usage."""
-    if sys.platform != "win32":
+    if sys.platform != "win32" and not {"-h", "--help"} & set(argv):
         return _complain("riskd service works on Windows only; here, run the daemon with: riskd run", BAD_USAGE)
     try:
         arguments = _parser().parse_args(list(argv))
@@ -63,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         code = "the current code of the second factor, if one is set up"
         commands.choices[name].add_argument("--second-factor", metavar="CODE", help=code)
     for command in commands.choices.values():
-        command.add_argument("--home", metavar="DIR", help="home folder (default: the installed service's)")
+        command.add_argument(
+            "--home", type=folder, metavar="DIR", help="home folder (default: the installed service's)"
+        )
     return parser
 
 

@@ -71,7 +71,7 @@ async def test_call_when_the_daemon_runs_returns_the_result(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (None, "has not run yet"),
+        (None, "is not running: there is no"),
         ("", "is damaged"),
         ("{", "is damaged"),
         ("[]", "is damaged"),
