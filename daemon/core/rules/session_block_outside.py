@@ -16,7 +16,7 @@ from shared.models import LockoutKind
 _MEMORY = "outside "
 
 FAR_US = 21 * 86_400 * SECOND_US
-LOOK_AGAIN_US = 7 * 86_400 * SECOND_US
+LOOK_AGAIN_US = 86_400 * SECOND_US
 """Without a known start a lockout lasts to the next multiple of this, sooner than any start not yet in sight: the next
 lockout follows it at once, and ends when trading begins."""
 

@@ -332,12 +332,20 @@ def test_lockout_without_a_known_start_goes_on_without_a_gap_and_ends_at_the_sta
         desk.wait(3599)
         assert desk.wanted() == {MNQ: 0}
         assert desk.locks()
-    assert len(desk.lock_decisions()) < 8
+    assert len(desk.lock_decisions()) < 25  # one a day, until the start is in sight
     assert [settle.result for settle in desk.settled()] == []
     assert until(desk) == start
     go_to(desk, start)
     assert desk.locks() == []
     assert desk.wanted() == {}
+
+
+def test_calendar_that_is_mended_frees_within_a_day() -> None:
+    desk = desk_at(at(2026, 11, 18, 15), hours(DAY, respect_holidays=True), closed_for(60))
+    desk.configure(hours(DAY, respect_holidays=True), HolidayCalendar())
+    assert desk.locks() == ["RULE-009"]
+    go_to(desk, at(2026, 11, 19, 14, 30))
+    assert desk.locks() == []
 
 
 def test_symbol_without_any_session_in_sight_is_locked_alone() -> None:
