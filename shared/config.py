@@ -55,9 +55,11 @@ from shared.rule_config import (
     TrailingStop,
     WeeklyLoss,
 )
+from shared.symbols import ID_ROOTS
 
 __all__ = [
     "DAYS",
+    "ID_ROOTS",
     "RULE_IDS",
     "RULE_MODELS",
     "AccountOverride",

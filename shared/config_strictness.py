@@ -19,12 +19,21 @@ from shared.config import (
     InstrumentSessions,
     MaxContracts,
     MaxContractsPerInstrument,
+    ProfitGiveBack,
     ResetConfig,
     RulesConfig,
     ScheduledFlatten,
     SessionBlockOutside,
+    SessionWindow,
+    SymbolBlocks,
+    TradeFrequencyCooldowns,
+    TradeFrequencyLimit,
+    TradeFrequencyLimits,
+    TrailingDrawdown,
+    TrailingStop,
 )
-from shared.session_windows import flat_minutes, strictest_window
+from shared.session_windows import strictest_flatten, strictest_window
+from shared.symbols import exchange_root
 
 Tree = dict[str, Any]
 
@@ -100,11 +109,19 @@ def _locks_all_day(rule: ScheduledFlatten | None, reset: ResetConfig) -> bool:
 
 
 # --- settings that only mean something together --------------------------------------------------------------------
+#
+# Where no setting forbids just what either of two rules forbids, and the rule takes positions away, it stays as it is:
+# a position that neither configuration forbids must not be closed by what lies between them.
 
 
 def _contracts(old: MaxContracts, new: MaxContracts, _context: Context) -> Tree:
     close_all = old.close_all or new.close_all
-    return {"close_all": close_all, "reduce_to_limit": not close_all}
+    kept = {"close_all": close_all, "reduce_to_limit": not close_all}
+    if old.count_type == new.count_type:
+        return kept | {"limit": min(old.limit, new.limit)}
+    # All contracts together are at least as many as are counted in any other way.
+    stricter = new if new.count_type == "gross" and new.limit <= old.limit else old
+    return kept | {"count_type": stricter.count_type, "limit": stricter.limit}
 
 
 def _at_most(first: int | None, second: int | None) -> int | None:
@@ -114,14 +131,32 @@ def _at_most(first: int | None, second: int | None) -> int | None:
 def _per_instrument(old: MaxContractsPerInstrument, new: MaxContractsPerInstrument, _context: Context) -> Tree:
     others = _at_most(old.unknown_limit, new.unknown_limit)
     action = new.unknown_symbol_action if new.unknown_limit == others else old.unknown_symbol_action
+    before, after = old.by_symbol, new.by_symbol
     limits: dict[str, int] = {}
-    for symbol in dict.fromkeys([*new.limits, *old.limits]):
+    for symbol in dict.fromkeys([*after, *before]):
         limit = _at_most(old.limit_for(symbol), new.limit_for(symbol))
         # A symbol stays unnamed where naming it would change nothing, so that the result is as near to new as can be.
-        unnamed = limit == others and (symbol not in new.limits or symbol not in old.limits)
-        if limit is not None and (limit == new.limits.get(symbol) or not unnamed):
-            limits[symbol] = limit
+        unnamed = limit == others and (symbol not in after or symbol not in before)
+        if limit is None or (limit != after.get(symbol) and unnamed):
+            continue
+        named = new if symbol in after else old
+        for name, written in named.limits.items():
+            if exchange_root(name) == symbol:
+                limits[name] = written if named.by_symbol[symbol] == limit else limit
     return {"limits": limits, "unknown_symbol_action": action}
+
+
+def _entries(old: TradeFrequencyLimit, new: TradeFrequencyLimit, _context: Context) -> Tree:
+    """The length of a cooldown counts for a window that has a limit, and for no other."""
+    limits: Tree = {}
+    cooldowns: Tree = {}
+    for window in TradeFrequencyLimits.model_fields:
+        before, after = getattr(old.limits, window), getattr(new.limits, window)
+        breach = f"{window}_breach"
+        lengths = getattr(old.cooldown_on_breach, breach), getattr(new.cooldown_on_breach, breach)
+        limits[window] = _at_most(before, after)
+        cooldowns[breach] = lengths[1] if before is None else lengths[0] if after is None else max(lengths)
+    return {"limits": TradeFrequencyLimits(**limits), "cooldown_on_breach": TradeFrequencyCooldowns(**cooldowns)}
 
 
 def _loss_steps(old: CooldownAfterLoss, new: CooldownAfterLoss, _context: Context) -> Tree:
@@ -159,25 +194,75 @@ def _symbol_sessions(old: InstrumentSessions | None, new: InstrumentSessions | N
     if new is None or not new.enabled:
         return old
     sessions: dict[str, Any] = {}
-    for symbol in dict.fromkeys([*new.sessions, *old.sessions]):
-        before, after = old.sessions.get(symbol), new.sessions.get(symbol)
-        sessions[symbol] = strictest_window(before, after) if before and after else before or after
+    for symbol in dict.fromkeys(exchange_root(name) for name in (*new.sessions, *old.sessions)):
+        before, after = _windows_of(old, symbol), _windows_of(new, symbol)
+        if len(before) == len(after) == 1:
+            (name, window), (earlier,) = next(iter(after.items())), before.values()
+            sessions[name] = strictest_window(earlier, window)
+        else:  # all windows of an instrument must allow, under whatever names
+            sessions |= {
+                name: strictest_window(before[name], window) if name in before else window
+                for name, window in {**after, **before}.items()
+            }
     return InstrumentSessions(enabled=True, sessions=sessions)
 
 
+def _windows_of(group: InstrumentSessions, symbol: str) -> dict[str, SessionWindow]:
+    return {name: window for name, window in group.sessions.items() if exchange_root(name) == symbol}
+
+
+def _blocked(old: SymbolBlocks, new: SymbolBlocks, _context: Context) -> Tree:
+    known = {exchange_root(name) for name in new.blocked_symbols}
+    added = [name for name in old.blocked_symbols if exchange_root(name) not in known]
+    return {"blocked_symbols": (*new.blocked_symbols, *added)}
+
+
+def _as_tight(new: Decimal | int | None, old: Decimal | int | None) -> bool:
+    """Whether one limit is reached no later than another; None is never reached."""
+    return old is None or (new is not None and new <= old)
+
+
+def _give_back(old: ProfitGiveBack, new: ProfitGiveBack, _context: Context) -> Tree:
+    if new.min_peak > old.min_peak:
+        return {"amount": old.amount, "percent": old.percent, "min_peak": old.min_peak}
+    if _as_tight(new.amount, old.amount) and _as_tight(new.percent, old.percent):
+        return {"amount": new.amount, "percent": new.percent, "min_peak": new.min_peak}
+    both = {name: [v for v in (getattr(old, name), getattr(new, name)) if v is not None] for name in _GIVE_BACK}
+    return {name: min(values) if values else None for name, values in both.items()} | {"min_peak": old.min_peak}
+
+
+_GIVE_BACK = ("amount", "percent")
+
+
+def _drawdown(old: TrailingDrawdown, new: TrailingDrawdown, _context: Context) -> Tree:
+    """The floor is made of all four: another highest, or a stop of the floor, may weigh more than the distance."""
+    same = (old.mode, old.start_balance) == (new.mode, new.start_balance)
+    raised = new.lock_at is None or (old.lock_at is not None and new.lock_at >= old.lock_at)
+    stricter = new if same and raised and new.amount <= old.amount else old
+    return {name: getattr(stricter, name) for name in ("amount", "mode", "start_balance", "lock_at")}
+
+
+def _trailing(old: TrailingStop, new: TrailingStop, _context: Context) -> Tree:
+    tighter = new.activation_ticks <= old.activation_ticks and new.trail_distance_ticks <= old.trail_distance_ticks
+    stricter = new if tighter else old
+    return {"activation_ticks": stricter.activation_ticks, "trail_distance_ticks": stricter.trail_distance_ticks}
+
+
 def _flatten(old: ScheduledFlatten, new: ScheduledFlatten, context: Context) -> Tree:
-    """The longer time of being flat counts, from the time of day to the reset."""
-    before, after = flat_minutes(old, context.reset), flat_minutes(new, context.reset)
-    longer = old.timezone == new.timezone and all(n >= o for o, n in zip(before, after, strict=True))
-    longer = longer and not _locks_all_day(new, context.reset)
-    stricter = new if longer else old
-    return {"time": stricter.time, "timezone": stricter.timezone}
+    if _locks_all_day(new, context.reset):
+        return {"time": old.time, "timezone": old.timezone, "days": old.days}
+    return strictest_flatten(old, new, context.reset)
 
 
 _STRUCTURES: dict[type[BaseModel], Callable[[Any, Any, Context], Tree]] = {
     MaxContracts: _contracts,
     MaxContractsPerInstrument: _per_instrument,
+    TradeFrequencyLimit: _entries,
     CooldownAfterLoss: _loss_steps,
     SessionBlockOutside: _sessions,
+    SymbolBlocks: _blocked,
+    TrailingStop: _trailing,
+    ProfitGiveBack: _give_back,
+    TrailingDrawdown: _drawdown,
     ScheduledFlatten: _flatten,
 }

@@ -28,6 +28,7 @@ from shared.config_fields import (
     Whole,
     setting,
 )
+from shared.symbols import exchange_root
 
 DAY_SECONDS = 86_400
 MAX_CONTRACTS = 10_000
@@ -142,9 +143,18 @@ class MaxContractsPerInstrument(RuleConfig):
         _, _, number = self.unknown_symbol_action.partition(":")
         return int(number) if number else 0
 
+    @property
+    def by_symbol(self) -> dict[str, int]:
+        """The limit of each instrument named, by the exchange's root: the least of those under any of its names."""
+        found: dict[str, int] = {}
+        for name, limit in self.limits.items():
+            symbol = exchange_root(name)
+            found[symbol] = min(limit, found.get(symbol, limit))
+        return found
+
     def limit_for(self, symbol: str) -> int | None:
-        """Contracts allowed in ``symbol``; None means any number."""
-        return self.limits.get(symbol, self.unknown_limit)
+        """Contracts allowed in ``symbol``, whichever of its roots that is; None means any number."""
+        return self.by_symbol.get(exchange_root(symbol), self.unknown_limit)
 
 
 class DailyRealizedLoss(RuleConfig):
@@ -573,8 +583,8 @@ class TrailingDrawdown(RuleConfig):
         setting(
             "Highest of",
             "end_of_day: balance at each reset; intraday: equity at any moment.",
+            # Not even intraday is always stricter: it counts an open loss that the balance at a reset leaves out.
             looser="any",
-            stricter_than=[("intraday", "end_of_day")],
         ),
     ] = "end_of_day"
     start_balance: Annotated[

@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 
 from daemon.core.events import Contract
+from shared.config import ID_ROOTS
 
 _NAME = re.compile(r"^([A-Z0-9]+?)[FGHJKMNQUVXZ]\d{1,2}$")
-
-ID_ROOTS = {"EP": "ES", "ENQ": "NQ", "GCE": "GC", "CLE": "CL", "MCLE": "MCL", "SIE": "SI", "HGE": "HG", "NGE": "NG"}
-"""Roots of ids that differ from the exchange's, for contracts whose name is not known (ProjectX contract listings)."""
 
 
 def root_of_name(name: str) -> str:

@@ -151,7 +151,7 @@ def test_diff_when_one_value_changes_names_path_and_effect(path: str, value: Any
         ),
         ("consecutive_losses", {"limit": 3, "cooldown_duration": 60}, {"limit": 3, "cooldown_duration": 30}, "loosens"),
         ("trailing_drawdown", {"amount": 2000}, {"amount": 1000}, "tightens"),
-        ("trailing_drawdown", {"amount": 2000}, {"amount": 2000, "mode": "intraday"}, "tightens"),
+        ("trailing_drawdown", {"amount": 2000}, {"amount": 2000, "mode": "intraday"}, "loosens"),
         ("trailing_drawdown", {"amount": 2000, "mode": "intraday"}, {"amount": 2000}, "loosens"),
         ("trailing_drawdown", {"amount": 2000}, {"amount": 2000, "lock_at": 50000}, "loosens"),
         ("trailing_drawdown", {"amount": 2000, "lock_at": 50000}, {"amount": 2000}, "tightens"),
