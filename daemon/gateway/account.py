@@ -89,6 +89,8 @@ class Reconciler:
         self._day_start = day_start
         self._timings = timings
         self._tracks: dict[int, tuple[_Track, _Track]] = {}
+        self._priceless: dict[int, MonitoredAccount] = {}
+        self._pricing: dict[int, asyncio.Task[None]] = {}
         self._side_by_side = asyncio.Semaphore(timings.reconcile_at_once)
 
     def request(self, account: MonitoredAccount) -> list[asyncio.Task[None]]:
@@ -112,9 +114,17 @@ class Reconciler:
                 )
         return [track.task for track in tracks if track.task is not None]
 
+    def price_missing(self, account: MonitoredAccount) -> None:
+        """A position was pushed without an entry price: read the positions, at most every few seconds."""
+        key = account.account_id
+        self._priceless[key] = account
+        if key not in self._pricing:
+            self._pricing[key] = asyncio.create_task(self._read_prices(key), name=f"entry prices {key}")
+
     async def close(self) -> None:
         """Give up what is running."""
         tasks = [track.task for pair in self._tracks.values() for track in pair if track.task is not None]
+        tasks.extend(self._pricing.values())
         for task in tasks:
             task.cancel()
         if tasks:
@@ -155,6 +165,18 @@ class Reconciler:
         since = self._day_start(self._clock.now())
         snapshot = await self._reads.trades(account.account_id, since, priority)
         self._take(account, snapshot, contract_ids(snapshot.trades))
+
+    async def _read_prices(self, key: int) -> None:
+        try:
+            while (account := self._priceless.pop(key, None)) is not None:
+                try:
+                    await self.positions(account, Priority.RECONCILE)
+                except GatewayError as error:
+                    _log.warning("The entry prices of account %s could not be read: %s", key, error)
+                    self._priceless[key] = account
+                await asyncio.sleep(self._timings.trades_apart)
+        finally:
+            del self._pricing[key]
 
     def _take(
         self, account: MonitoredAccount, snapshot: PositionsSnapshot | OrdersSnapshot | TradesSnapshot, ids: set[str]

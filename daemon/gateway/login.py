@@ -110,6 +110,7 @@ class LoginSession:
             claim=lambda account_id: claim(account_id, self),
             on_stranger=self._relist_wanted.set,
             on_gap=self._gap,
+            on_priceless=self._price_missing,
             timings=timings,
         )
         self.rest = LoginRest(
@@ -295,6 +296,9 @@ class LoginSession:
 
     def _gap(self, account: MonitoredAccount) -> None:
         self.reconciler.request(account)
+
+    def _price_missing(self, account: MonitoredAccount) -> None:
+        self.reconciler.price_missing(account)
 
     def _logged_out(self) -> None:
         self._on_alert(f"The gateway has logged {self.username} out; logging in again.", "GatewayLogout")

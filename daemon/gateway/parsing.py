@@ -85,6 +85,19 @@ def parse_account(record: object) -> AccountRecord:
     )
 
 
+def partial_account(record: object) -> AccountRecord | None:
+    """What can be read of an account that `parse_account` cannot understand; None if it has no id."""
+    fields = record if isinstance(record, dict) else {}
+    account_id, can_trade, name = _as_integer(fields.get("id")), fields.get("canTrade"), _text_or(fields, "name")
+    if account_id is None:
+        return None
+    try:
+        balance = _money(fields, "balance")
+    except MalformedError:
+        balance = None
+    return AccountRecord(account_id, name, can_trade if isinstance(can_trade, bool) else None, balance)
+
+
 def parse_contract(record: object) -> Contract:
     """A contract of Contract/available or Contract/searchById.
 
@@ -129,6 +142,44 @@ def parse_position(record: object) -> PositionRecord:
         )
     except MalformedError as error:
         raise MalformedError(str(error), contract_id=contract_id) from None
+
+
+def unclear_position(record: object) -> PositionRecord | None:
+    """What can be read of a position that `parse_position` cannot understand; None if it names no contract.
+
+    Closing it needs the contract alone. A direction that cannot be read counts as long, a size that cannot as one
+    contract, and the entry price is 0, which is none: no P&L can be judged by it.
+    """
+    fields = record if isinstance(record, dict) else {}
+    contract_id = _text_or(fields, "contractId")
+    if not contract_id:
+        return None
+    size = abs(_integer_or(fields, "size", 1)) or 1
+    short = _as_integer(fields.get("type")) == PositionType.SHORT
+    return PositionRecord(contract_id, -size if short else size, 0, position_id=_integer_or(fields, "id", 0))
+
+
+def may_be_market_order(record: object) -> bool:
+    """Whether an order that `parse_order` cannot understand may be one that trades at once, such as a close."""
+    kind = _as_integer(record.get("type")) if isinstance(record, dict) else None
+    return kind is None or kind in {OrderType.UNKNOWN, OrderType.MARKET}
+
+
+def may_be_order(record: object, order: OrderRecord) -> bool:
+    """Whether an order that `parse_order` cannot understand may be this one: nothing that can be read differs."""
+    fields = record if isinstance(record, dict) else {}
+    order_id, contract_id = _as_integer(fields.get("id")), _text_or(fields, "contractId")
+    if order_id is not None and order_id != order.order_id:
+        return False
+    if contract_id and contract_id != order.contract_id:
+        return False
+    alike = (("type", order.type), ("side", order.side), ("size", order.size))
+    return all(_as_integer(fields.get(key)) in {None, value} for key, value in alike)
+
+
+def owner_of(record: object) -> int | None:
+    """The account that a record names; None if it names none."""
+    return _as_integer(record.get("accountId")) if isinstance(record, dict) else None
 
 
 def parse_order(record: object) -> OrderRecord:

@@ -1,4 +1,7 @@
-"""The reads of one account, as snapshots. A record that cannot be understood never makes a position or order vanish."""
+"""The reads of one account, as snapshots. Record by record: an odd one is told of and leaves the others as they are.
+
+A record that cannot be understood never makes a position or order vanish: what is known of it stays as last known.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,15 @@ from daemon.gateway.mirror import AccountMirror
 from daemon.gateway.parsing import (
     AccountRecord,
     MalformedError,
+    may_be_market_order,
+    may_be_order,
+    owner_of,
     parse_account,
     parse_order,
     parse_position,
     parse_trade,
+    partial_account,
+    unclear_position,
 )
 from daemon.gateway.rest import EndpointRejectedError, LoginRest
 from shared.models import OrderStatus
@@ -35,6 +43,7 @@ _PAGE: Final = 50
 _MAX_PAGES: Final = 60
 _QUERY_RETRY_US: Final = 300 * SECOND_US
 """An Order/v2/query that is refused is tried again after this: a proxy may have said 404."""
+_DAY_US: Final = 86_400 * SECOND_US
 
 
 class AccountReads:
@@ -51,43 +60,76 @@ class AccountReads:
         self._clock = clock
         self._on_alert = on_alert
         self._query_not_before = -(10**15)
+        self._told: dict[tuple[str, int], int] = {}
 
     async def accounts(self, priority: Priority) -> list[AccountRecord]:
-        """The login's active accounts (Account/search). Raises GatewayError, also if a record cannot be understood."""
+        """The login's active accounts (Account/search).
+
+        What cannot be read of an account is unknown; one without an id is left out. Raises GatewayError, also when not
+        one of several can be understood.
+        """
         records = await self._rest.read_list("/Account/search", {"onlyActiveAccounts": True}, "accounts", priority)
-        try:
-            return [parse_account(record) for record in records]
-        except MalformedError as error:
-            raise GatewayError(f"/Account/search: an account cannot be understood ({error})") from None
+        found: list[AccountRecord] = []
+        for record in records:
+            try:
+                found.append(parse_account(record))
+            except MalformedError as error:
+                account = partial_account(record)
+                if account is None:
+                    self._odd(
+                        "account", 0, "The gateway lists an account without a number: it is not protected.", error
+                    )
+                    continue
+                text = (
+                    f"The gateway's balance or trading permission of account {account.account_id} cannot be understood."
+                )
+                self._odd("account", account.account_id, text, error)
+                found.append(account)
+        if records and not found:
+            raise GatewayError("/Account/search: no account can be understood")
+        return found
 
     async def positions(self, account_id: int, mirror: AccountMirror, priority: Priority) -> PositionsSnapshot:
         """All open positions (Position/searchOpen).
 
-        A record whose direction or size cannot be read is taken to be unchanged if the position is known from before;
-        otherwise the read fails. Raises GatewayError.
+        A record that cannot be understood is taken to be unchanged if the position is known from before, else for what
+        can be read of it (`unclear_position`). If it names no contract, all that is known stays. Raises GatewayError.
         """
         started_at = self._clock.now()
         records = await self._rest.read_list("/Position/searchOpen", {"accountId": account_id}, "positions", priority)
-        positions: list[PositionRecord] = []
+        found: dict[str, PositionRecord] = {}
+        flat: set[str] = set()
+        odd: list[tuple[object, MalformedError]] = []
         for record in records:
             _check_owner(record, account_id)
             try:
                 position = parse_position(record)
             except MalformedError as error:
-                self._on_alert(f"A position of account {account_id} cannot be understood.", str(error))
-                known = mirror.positions.get(error.contract_id)
-                if known is None:
-                    raise GatewayError(f"a position of account {account_id} cannot be understood ({error})") from None
-                position = known
+                odd.append((record, error))
+                continue
             if position.size:
-                positions.append(position)
-        return PositionsSnapshot(self._clock.now(), account_id, started_at, tuple(positions))
+                found[position.contract_id] = position
+            else:
+                flat.add(position.contract_id)
+        for record, why in odd:
+            unclear = unclear_position(record)
+            if unclear is None:
+                text = f"A position of account {account_id} names no contract: look at it in the broker's platform."
+                self._odd("nameless position", account_id, text, why)
+                found = {key: known for key, known in mirror.positions.items() if key not in flat} | found
+                continue
+            contract_id = unclear.contract_id
+            text = f"The position in {contract_id} of account {account_id} cannot be understood: its P&L is not known."
+            self._odd(f"position {contract_id}", account_id, text, why)
+            found.setdefault(contract_id, mirror.positions.get(contract_id, unclear))
+        return PositionsSnapshot(self._clock.now(), account_id, started_at, tuple(found.values()))
 
     async def orders(self, account_id: int, mirror: AccountMirror, priority: Priority) -> OrdersSnapshot:
         """All working orders (Order/v2/query).
 
         Where that endpoint is missing, the open ones (Order/searchOpen) and those known to be pending or suspended.
-        Raises GatewayError, also if an order has no id: it could not be cancelled.
+        An order that cannot be understood leaves those it may be as last known. Raises GatewayError, also if it may be
+        a market order: a close beside one that is not known could turn the position round.
         """
         started_at = self._clock.now()
         now = self._clock.monotonic()
@@ -107,21 +149,29 @@ class AccountReads:
         if records is None:
             records = await self._rest.read_list("/Order/searchOpen", {"accountId": account_id}, "orders", priority)
             orders = {key: order for key, order in mirror.orders.items() if order.status != OrderStatus.OPEN}
+        odd: list[object] = []
         for record in records:
             _check_owner(record, account_id)
             try:
                 order = parse_order(record)
             except MalformedError as error:
-                self._on_alert(f"An order of account {account_id} cannot be understood.", str(error))
-                raise GatewayError(f"an order of account {account_id} cannot be understood ({error})") from None
+                text = f"An order of account {account_id} cannot be understood: look at it in the broker's platform."
+                self._odd("order", account_id, text, error)
+                if may_be_market_order(record):
+                    raise GatewayError(f"an order of account {account_id} cannot be understood ({error})") from None
+                odd.append(record)
+                continue
             if order.working:
                 orders[order.order_id] = order
+        for key, known in mirror.orders.items():
+            if key not in orders and any(may_be_order(record, known) for record in odd):
+                orders[key] = known
         return OrdersSnapshot(self._clock.now(), account_id, started_at, tuple(orders.values()))
 
     async def trades(self, account_id: int, since: int, priority: Priority) -> TradesSnapshot:
         """All trades since a time, microseconds UTC (Trade/search).
 
-        Raises GatewayError, also for a trade that is none.
+        A trade that cannot be understood is left out and told of. Raises GatewayError.
         """
         started_at = self._clock.now()
         body = {"accountId": account_id, "startTimestamp": to_iso(since)}
@@ -131,8 +181,9 @@ class AccountReads:
             try:
                 trade = parse_trade(record, started_at)
             except MalformedError as error:
-                self._on_alert(f"A trade of account {account_id} cannot be understood.", str(error))
-                raise GatewayError(f"a trade of account {account_id} cannot be understood ({error})") from None
+                text = f"A trade of account {account_id} cannot be understood: its realized P&L is incomplete."
+                self._odd("trade", account_id, text, error)
+                continue
             trades[trade.trade_id] = trade
         return TradesSnapshot(self._clock.now(), account_id, started_at, since, tuple(trades.values()))
 
@@ -147,6 +198,13 @@ class AccountReads:
             if found:
                 return found
         return []
+
+    def _odd(self, kind: str, account_id: int, text: str, error: MalformedError) -> None:
+        """Tell of a record that cannot be understood, once a day for each kind and account: every read has it again."""
+        day = self._clock.now() // _DAY_US
+        if self._told.get((kind, account_id)) != day:
+            self._told[kind, account_id] = day
+            self._on_alert(text, str(error))
 
     async def _query(self, account_id: int, priority: Priority) -> list[Any]:
         """All pages of Order/v2/query.
@@ -188,9 +246,9 @@ def _check_owner(record: object, account_id: int) -> None:
 
     One that names none is taken. Raises GatewayError.
     """
-    other = record.get("accountId", account_id) if isinstance(record, dict) else account_id
-    if other != account_id:
-        raise GatewayError(f"asked for account {account_id}, the gateway answered with account {str(other)[:40]}")
+    other = owner_of(record)
+    if other is not None and other != account_id:
+        raise GatewayError(f"asked for account {account_id}, the gateway answered with account {other}")
 
 
 def contract_ids(records: Iterable[PositionRecord | OrderRecord | TradeRecord]) -> set[str]:

@@ -29,6 +29,7 @@ class Roster:
         claim: asked whether this login may have an account; another may have it already.
         on_stranger: called when a push names an account that should be monitored and is not.
         on_gap: called with an account whose pushes were not whole.
+        on_priceless: called with an account of which a position was pushed without an entry price.
         timings: bounds.
     """
 
@@ -43,6 +44,7 @@ class Roster:
         claim: Callable[[int], bool],
         on_stranger: Callable[[], None],
         on_gap: Callable[[MonitoredAccount], None],
+        on_priceless: Callable[[MonitoredAccount], None],
         timings: Timings,
     ) -> None:
         self._username = username
@@ -53,6 +55,7 @@ class Roster:
         self._claim = claim
         self._on_stranger = on_stranger
         self._on_gap = on_gap
+        self._on_priceless = on_priceless
         self._timings = timings
         self.monitored: dict[int, MonitoredAccount] = {}
 
@@ -112,6 +115,8 @@ class Roster:
             account.fills.push_position(contract_id, event.at)
             if event.position.size != (before.size if before else 0):
                 self._watch_fill(account, contract_id, event.at)
+            if event.position.size and event.position.average_price <= 0:
+                self._on_priceless(account)
         elif isinstance(event, OrderUpdate):
             account.mirror.push_order(event.order, event.at)
             if event.order.status == OrderStatus.FILLED:

@@ -53,7 +53,7 @@ class Timings:
     poll_hub_down: float = 5.0
     trades_poll: float = 300.0
     trades_apart: float = 2.0
-    """Least time between two reads of an account's trades after gaps."""
+    """Least time between two reads of an account's trades after gaps, and of its positions for missing prices."""
     poll_requests_per_minute: int = 90
     """Share of the request budget for polls of positions and orders."""
     settle: float = 2.0
@@ -80,7 +80,8 @@ class Timings:
     """Requests within `window` before a close, a read for one, a cancel, a read after a gap, a poll has to wait."""
     reads_per_minute: int = 80
     """Most reads for closes within `window`: closes that cannot fill must not keep orders from being cancelled."""
-    window: float = 60.0
+    window: float = 61.0
+    """A second longer than the gateway's: what counts there is when requests arrive."""
     rate_limit_backoff: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 30.0)
     """Pause after a 429 without Retry-After."""
     retry_after_max: float = 60.0
