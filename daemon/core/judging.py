@@ -26,6 +26,16 @@ from shared.config import RulesConfig
 from shared.models import MANUAL_RULE_ID, LockoutKind
 
 _TRADES = mask_of([Trigger.TRADES])
+_FIRST_LEVEL = WARNING_LEVELS[-1]
+
+
+def _can_be_judged(account: AccountState, state: RuleState, unread: int) -> bool:
+    """Whether all reads that a rule needs have succeeded once, or are given up; if not, it has no time of its own."""
+    missing = state.needs & unread
+    if missing and not (missing == _TRADES and account.trades_given_up and state.rule.partial):
+        state.due = None
+        return False
+    return True
 
 
 class Judge:
@@ -91,27 +101,23 @@ class Judge:
             | (not account.trades_read_at) << Trigger.TRADES
         )
         states = by_trigger[triggers[0]] if len(triggers) == 1 else self._rules[account.account_id]
+        if unread:
+            states = [state for state in states if _can_be_judged(account, state, unread)]
         view = self.view
         view.begin(contract_id)
-        judged = []
         for state in states:
             rule = state.rule
-            missing = state.needs & unread
-            if missing and not (missing == _TRADES and account.trades_given_up and state.rule.partial):
-                state.due = None
-                continue
-            judged.append(state)
             view.contract_id = None if state.failed else contract_id
             try:
                 state.verdicts = verdicts = rule.judge(account, view)
                 for verdict in verdicts:
                     self._take(account, state, verdict, out)
                 percent = rule.percent(account, view)
-                if percent is not None and percent >= WARNING_LEVELS[-1]:
+                if percent is not None and percent >= _FIRST_LEVEL:
                     limit_warnings.warn(account, state, percent, view, out)
             except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
                 failures.report(account, state, error, view.now, out)
-        return judged
+        return states
 
     def recall_warnings(self, account: AccountState) -> None:
         """Take the warnings given today from the account's memory, so that none is given twice."""

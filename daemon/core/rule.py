@@ -249,7 +249,7 @@ class Rule:
         return None
 
     def percent(self, account: AccountState, view: View) -> int | None:
-        """Share of the limit used in whole percent, cheap; None when there is no scale."""
+        """Share of the limit used in whole percent, None when there is no scale. Asked right after `judge`."""
         return None
 
     def next_due(self, account: AccountState, view: View) -> int | None:

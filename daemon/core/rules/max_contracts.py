@@ -19,6 +19,10 @@ class MaxContractsRule(Rule):
 
     config: MaxContracts
 
+    def __init__(self, config: MaxContracts) -> None:
+        super().__init__(config)
+        self._judged = 0
+
     def _count(self, account: AccountState) -> int:
         sizes = [position.size for position in account.positions.values()]
         return counted(sizes, self.config.count_type)[1]
@@ -26,6 +30,7 @@ class MaxContractsRule(Rule):
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         count, limit = self._count(account), self.config.limit
+        self._judged = count
         if count <= limit:
             return NOTHING
         reason = f"{count} contracts ({self.config.count_type}) are more than the limit of {limit}"
@@ -35,7 +40,7 @@ class MaxContractsRule(Rule):
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit; a full limit is not yet a breach."""
-        count, limit = self._count(account), self.config.limit
+        count, limit = self._judged, self.config.limit
         return min(99, percent_of(count, limit)) if 0 < count <= limit else 100 * (count > limit)
 
     def gauge(self, account: AccountState, view: View) -> Gauge:

@@ -21,6 +21,7 @@ class MaxContractsPerInstrumentRule(Rule):
     def __init__(self, config: MaxContractsPerInstrument) -> None:
         super().__init__(config)
         self._limits: dict[frozenset[str], int | None] = {}
+        self._judged: dict[str, tuple[int, int]] = {}
 
     def _limit(self, contract_id: str, market: Market) -> int | None:
         """The least of the limits under any name of the contract."""
@@ -44,7 +45,8 @@ class MaxContractsPerInstrumentRule(Rule):
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
-        for symbol, (held, limit) in self._figures(account, view.market).items():
+        self._judged = self._figures(account, view.market)
+        for symbol, (held, limit) in self._judged.items():
             excess = held - limit
             if excess <= 0:
                 continue
@@ -65,10 +67,11 @@ class MaxContractsPerInstrumentRule(Rule):
                     excess -= taken
         return verdicts
 
-    def _worst(self, account: AccountState, view: View) -> tuple[int, int, str] | None:
+    @staticmethod
+    def _worst(figures: dict[str, tuple[int, int]]) -> tuple[int, int, str] | None:
         """Held, limit and symbol of the symbol nearest to its limit."""
         worst, most = None, -1
-        for symbol, (held, limit) in self._figures(account, view.market).items():
+        for symbol, (held, limit) in figures.items():
             share = percent_of(held, limit)
             if share > most:
                 worst, most = (held, limit, symbol), share
@@ -76,7 +79,7 @@ class MaxContractsPerInstrumentRule(Rule):
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit, in the symbol nearest to its own; a full limit is not yet a breach."""
-        worst = self._worst(account, view)
+        worst = self._worst(self._judged)
         if worst is None:
             return None
         held, limit, _ = worst
@@ -84,7 +87,7 @@ class MaxContractsPerInstrumentRule(Rule):
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Contracts held and allowed in the symbol nearest to its limit."""
-        worst = self._worst(account, view)
+        worst = self._worst(self._figures(account, view.market))
         if worst is None:
             limits = ", ".join(f"{symbol} {limit}" for symbol, limit in self.config.limits.items())
             return Gauge("0", limits or self.config.unknown_symbol_action, 0)
