@@ -221,7 +221,10 @@ class Api:
 
     async def get_lockout_history(self, params: MaybeAccountParams, context: CallContext) -> list[Row]:
         """Active and past lockouts, newest first."""
-        return await self._log.lockout_history(params.account_id, limit=500)
+        rows = await self._log.lockout_history(params.account_id, limit=500)
+        if not rows:
+            self._known(params.account_id)
+        return rows
 
     async def get_rules(self, params: AccountParams, context: CallContext) -> list[Row]:
         """Every rule with limit, value and share used."""
@@ -250,6 +253,8 @@ class Api:
     async def get_enforcement_log(self, params: GetEnforcementLogParams, context: CallContext) -> list[Row]:
         """What was enforced, newest first."""
         rows = await self._log.enforcement_log(params.account_id, params.limit, params.before_id)
+        if not rows:
+            self._known(params.account_id)
         symbol = self._host.engine.market.symbol
         return [{**row, "symbol": symbol(row["contract_id"]) if row["contract_id"] else None} for row in rows]
 
@@ -327,10 +332,14 @@ class Api:
     async def set_credential(self, params: SetCredentialParams, context: CallContext) -> Row:
         """Store a login's API key in the system's key store."""
         await self._host.logins.set_key(params.username, params.api_key.get_secret_value())
-        return {"username": params.username, "set": True}
+        return {"username": params.username, "set": True, "login": self._has_login(params.username)}
 
     async def test_connection(self, params: UsernameParams, context: CallContext) -> list[Row]:
         """Try a login step by step."""
+        if not self._has_login(params.username):
+            raise RpcError(
+                ErrorCode.INVALID_PARAMS, f"test_connection: there is no login {params.username} in accounts.yaml."
+            )
         return await self._host.logins.try_out(params.username)
 
     async def clear_lockout(self, params: ClearLockoutParams, context: CallContext) -> Row:
@@ -370,6 +379,17 @@ class Api:
         return {"stopping": True}
 
     # ---- within
+
+    def _has_login(self, username: str) -> bool:
+        """Whether accounts.yaml has this login, in force or as it is asked for."""
+        configuration = self._host.configuration
+        logins = (*configuration.active.accounts.logins, *configuration.wished.accounts.logins)
+        return any(login.username == username for login in logins)
+
+    def _known(self, account_id: int | None) -> None:
+        """Refuse an account that is not here and never was. None stands for all."""
+        if account_id is not None:
+            self._account(account_id)
 
     def _bound_locks(self, account_id: int) -> None:
         now = time.monotonic()

@@ -6,7 +6,9 @@ refused with -32602 and one sentence. Account ids are integers; times are ISO-86
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     FailFast,
     Field,
@@ -62,10 +65,36 @@ Topic = Literal[
 ]
 
 
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?\Z", re.IGNORECASE)
+_TIME_WORDS = "must be a time in UTC, like 2026-11-21T07:19:46Z"
+
+
+def _require_text(moment: object) -> object:
+    """A number is refused: whether seconds or milliseconds were meant can't be told."""
+    if isinstance(moment, datetime) or (isinstance(moment, str) and _ISO_TIME.match(moment.strip())):
+        return moment
+    raise ValueError(_TIME_WORDS)
+
+
+def one_line(text: str) -> str:
+    """A text in one line without control and format characters, which could pass for other lines or turn them round."""
+    shown = "".join(" " if unicodedata.category(char) in _UNSEEN else char for char in text)
+    return " ".join(shown.split())
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
 def _require_utc(moment: datetime) -> datetime:
     if moment.utcoffset() != timedelta(0):
-        raise ValueError("the time must be UTC, like 2026-11-21T07:19:46Z")
+        raise ValueError(_TIME_WORDS)
     return moment
+
+
+def _require_words(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
 
 
 def _without_repeats(topics: list[Topic]) -> list[Topic]:
@@ -75,8 +104,9 @@ def _without_repeats(topics: list[Topic]) -> list[Topic]:
 AccountId = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
 RowId = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
 PageSize = Annotated[int, Field(strict=True, ge=1, le=1000)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-UtcTime = Annotated[datetime, AfterValidator(_require_utc)]
+MaybeReason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(one_line)]
+Reason = Annotated[MaybeReason, AfterValidator(_require_words)]
+UtcTime = Annotated[datetime, BeforeValidator(_require_text), AfterValidator(_require_utc)]
 Username = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
 TopicList = Annotated[list[Topic], FailFast(), Field(min_length=1, max_length=64), AfterValidator(_without_repeats)]
 
@@ -124,7 +154,7 @@ class LockAccountParams(Params):
     account_id: AccountId
     minutes: Annotated[int, Field(strict=True, ge=1, le=366 * 24 * 60)] | None = None
     until: UtcTime | None = None
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+    reason: MaybeReason = ""
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
@@ -177,7 +207,7 @@ class ChangeParams(Params):
 
 
 class StopDaemonParams(Params):
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+    reason: MaybeReason = ""
 
 
 class AuthBeginParams(Params):
@@ -342,15 +372,58 @@ def validate_params(method: Method, params: dict[str, Any] | None) -> Params:
     try:
         return method.params.model_validate(params or {})
     except ValidationError as error:
-        raise RpcError(ErrorCode.INVALID_PARAMS, f"{method.name}: {_sentence(error)}.") from None
+        raise RpcError(ErrorCode.INVALID_PARAMS, f"{method.name}: {_sentence(error, method)}") from None
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, method: Method) -> str:
     parts = []
     # Never the input itself: it may be a key, and it may be a megabyte.
-    for item in error.errors(include_url=False, include_context=False, include_input=False)[:3]:
+    for item in error.errors(include_url=False, include_input=False)[:3]:
         where = ".".join(str(step)[:64] for step in item["loc"])
-        what = str(item["msg"]).removeprefix("Value error, ")
-        what = what[:1].lower() + what[1:300]
+        what = _in_words(item["type"], str(item["msg"]), item.get("ctx") or {}, method)
         parts.append(f"{where}: {what}" if where else what)
-    return "; ".join(parts)
+    said = "; ".join(dict.fromkeys(parts))
+    return said if said.endswith(".") else f"{said}."
+
+
+_WORDS = {
+    "missing": "is missing",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a text",
+    "list_type": "must be a list",
+    "dict_type": "must be a group of names and values",
+    "string_pattern_mismatch": "is not written as it must be",
+    "datetime_type": _TIME_WORDS,
+    "datetime_parsing": _TIME_WORDS,
+    "datetime_from_date_parsing": _TIME_WORDS,
+    "datetime_object_invalid": _TIME_WORDS,
+}
+_BOUNDS = {
+    "greater_than_equal": ("must be at least {}", "ge"),
+    "greater_than": ("must be above {}", "gt"),
+    "less_than_equal": ("must be at most {}", "le"),
+    "less_than": ("must be below {}", "lt"),
+    "string_too_short": ("must not be empty", "min_length"),
+    "string_too_long": ("must have at most {} characters", "max_length"),
+    "too_short": ("must have at least {} entry", "min_length"),
+    "too_long": ("must have at most {} entries", "max_length"),
+    "literal_error": ("must be one of {}", "expected"),
+}
+
+
+def _in_words(kind: str, said: str, context: Mapping[str, Any], method: Method) -> str:
+    """What the validator found, in a user's words."""
+    if kind in _WORDS:
+        return _WORDS[kind]
+    if kind == "extra_forbidden":
+        known = ", ".join(method.params.model_fields)
+        return f"is not known here; {method.name} takes {known or 'no parameters'}"
+    if kind in _BOUNDS:
+        words, name = _BOUNDS[kind]
+        return words.format(str(context.get(name, "")).replace("'", ""))
+    what = said.removeprefix("Value error, ")
+    return what[:1].lower() + what[1:300]

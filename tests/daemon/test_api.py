@@ -193,3 +193,25 @@ async def test_admin_methods_answer_and_are_audited(tmp_path: Path) -> None:
         assert await admin.call("stop_daemon", {"reason": "test"}) == {"stopping": True}
         await admin.close()
         assert here.service.status() == "stopping"
+
+
+async def test_what_is_not_here_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    async with world(tmp_path, RISK) as here:
+        for method in ("get_enforcement_log", "get_lockout_history"):
+            with pytest.raises(RpcError) as refused:
+                await here.call(method, account_id=999)
+            assert refused.value.code == ErrorCode.UNKNOWN_ACCOUNT, method
+            assert await here.call(method, account_id=101) == []
+        admin = await here.admin()
+        with pytest.raises(RpcError) as ghost:
+            await admin.call("test_connection", {"username": "ghost"}, timeout=30)
+        assert ghost.value.code == ErrorCode.INVALID_PARAMS
+        assert ghost.value.message == "test_connection: there is no login ghost in accounts.yaml."
+        await admin.close()
+
+
+async def test_reason_when_it_holds_unseen_characters_is_kept_in_one_plain_line(tmp_path: Path) -> None:
+    async with world(tmp_path, RISK) as here:
+        rows = await here.call("lock_account", account_id=101, minutes=5, reason="a\nb\u202ec\x1b[31m\u200bd")
+        assert "a b c [31m d" in rows[0]["reason"]
+        assert rows[0]["reason"].isprintable()
