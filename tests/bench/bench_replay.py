@@ -20,7 +20,7 @@ from daemon.journal import Journal
 from daemon.snapshot import events_of, state_of
 from shared.config import RiskConfig
 from shared.models import OrderStatus
-from tests.bench.bench_core import prepared, stream
+from tests.bench.bench_core import EVERY_RULE, prepared, stream
 from tests.core.desk import CONTRACTS
 
 EVENTS = 1_000_000
@@ -30,7 +30,7 @@ LIMIT_S = 60.0
 
 def record(folder: Path) -> Path:
     """Write the day's journal. Every other account has limits that its day reaches, so that there is much to decide."""
-    engine, at = prepared(ACCOUNTS, 3, everything=True)
+    engine, at = prepared(ACCOUNTS, 3, EVERY_RULE)
     content = engine.config.model_dump(mode="json", exclude_none=True)
     tight = {
         "daily_realized_loss": {"limit": -2_000},
