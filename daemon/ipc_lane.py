@@ -16,37 +16,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from daemon.ipc_sessions import CallsAtOnce, Pause, Session
+from daemon.ipc_share import Share
 from shared.protocol import ErrorCode, RpcError
 from shared.rpc_connection import Call
 
 type Run = Callable[[Session, Call, Pause], Awaitable[None]]
 """Runs a call and sends its answer; raises nothing. `Pause` is for handlers that take long."""
-
-
-class Share:
-    """Rests that keep some work to `share` of the time. `credit`: seconds of work after a quiet time without a rest.
-
-    A rest is at most `longest` seconds: one very dear call must not keep everybody waiting.
-    """
-
-    def __init__(
-        self, share: float, *, credit: float, longest: float, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
-        self._rests_per_second = 1.0 / share - 1.0
-        self._credit = credit * self._rests_per_second
-        self._longest = longest
-        self._clock = clock
-        self._free_at = float("-inf")
-
-    def charge(self, seconds: float) -> None:
-        """Notes work that was done just now."""
-        now = self._clock()
-        rest = max(self._free_at, now - self._credit) + seconds * self._rests_per_second
-        self._free_at = min(rest, now + self._longest)
-
-    def wait(self) -> float:
-        """Seconds until work may go on; 0.0 when it may."""
-        return max(0.0, self._free_at - self._clock())
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +46,6 @@ class Lane:
         self._loop = loop
         self._run = run
         self._limits = limits
-        # Real time on purpose: it is the processor's that is being shared out.
         self._clock = clock
         self._share = Share(limits.share, credit=limits.credit_seconds, longest=limits.longest_rest, clock=clock)
         self._waiting: dict[Session, None] = {}

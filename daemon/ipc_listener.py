@@ -8,12 +8,18 @@ import errno
 import ipaddress
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from daemon.ipc_share import Share
+
 _WAITING_IN_KERNEL = 1024
-_ACCEPTED_AT_ONCE = 16
+_SHARE = 0.25
+_CREDIT = 0.02
+_LONGEST_REST = 0.01
+_REST_MORE = 0.005
 _LONGEST_PAUSE = 1.0
 _OUR_FAILURES = 10
 _RESETS = 1000
@@ -91,39 +97,36 @@ async def accept_for_ever(
     protocol: Callable[[], asyncio.Protocol],
     on_failure: Callable[[OSError], None] = lambda error: None,
 ) -> None:
-    """Accepts until it is cancelled, a few at a time. `on_failure` hears once when nothing can be accepted any more.
+    """Accepts until it is cancelled, one after the other and with rests when many come: a neighbour that connects and
+    connects takes a share of the loop's time, not all of it. `on_failure` hears once when nothing can be accepted.
 
     Not `loop.create_server`: on Windows that closes the listening socket when one accept fails, which any neighbour can
     cause by connecting and resetting at once (WinError 64; python/cpython issue 93821).
     """
     loop = asyncio.get_running_loop()
-    adopting: set[asyncio.Task[None]] = set()
-    failures = accepted = 0
+    share = Share(_SHARE, credit=_CREDIT, longest=_LONGEST_REST)
+    failures = 0
     with _quiet_proactor(loop):
-        try:
-            while True:
-                try:
-                    connection, _ = await loop.sock_accept(listener)
-                except OSError as error:
-                    failures += 1
-                    ours = error.errno in _OURS or getattr(error, "winerror", None) in _OURS
-                    if failures == (_OUR_FAILURES if ours else _RESETS):
-                        on_failure(error)
-                    # Most failures are a connection that was reset before it was accepted, under a dozen numbers: no
-                    # pause then, it would let one who resets and resets keep the others out.
-                    pause = 0.01 * failures if ours else 0.005 if failures > _RESETS else 0.0
-                    await asyncio.sleep(min(_LONGEST_PAUSE, pause))
-                    continue
-                failures = 0
-                task = loop.create_task(_adopt(connection, protocol))
-                adopting.add(task)
-                task.add_done_callback(adopting.discard)
-                accepted += 1
-                if accepted % _ACCEPTED_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # sock_accept need not give way
-        finally:
-            for task in adopting:
-                task.cancel()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                failures += 1
+                ours = error.errno in _OURS or getattr(error, "winerror", None) in _OURS
+                if failures == (_OUR_FAILURES if ours else _RESETS):
+                    on_failure(error)
+                # Most failures are a connection that was reset before it was accepted, under a dozen numbers: no
+                # pause then, it would let one who resets and resets keep the others out.
+                pause = 0.01 * failures if ours else 0.005 if failures > _RESETS else 0.0
+                await asyncio.sleep(min(_LONGEST_PAUSE, pause))
+                continue
+            failures = 0
+            began = time.perf_counter()
+            await _adopt(connection, protocol)
+            share.charge(time.perf_counter() - began)
+            wait = share.wait()
+            if wait > 0.0:
+                await asyncio.sleep(wait + _REST_MORE)
 
 
 @contextlib.contextmanager

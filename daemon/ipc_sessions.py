@@ -41,9 +41,9 @@ class CallsAtOnce:
 
     share: float = 0.15
     credit_seconds: float = 0.02
-    longest_rest: float = 0.25
+    longest_rest: float = 0.15
     slice_seconds: float = 0.002
-    aside_seconds: float = 0.1
+    aside_seconds: float = 0.05
     of_one_connection: int = 2
 
 
