@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from daemon.audit_secrets import without_secrets
+from daemon.config_errors import ConfigErrors
 from daemon.config_files import FILES
-from daemon.config_writing import write_atomically
+from daemon.config_loader import load_accounts
+from daemon.config_writing import PatchError, patch_text, write_atomically
 from daemon.store import StoreError
 from shared.paths import Home
 
@@ -67,7 +70,7 @@ class Backups:
 
 
 def back_up_configuration(home: Home, at: datetime) -> Path:
-    """Copy the three files, as they are, into one: config-20261121T071946Z.json. Blocks. Raises BackupError."""
+    """Copy the three files into one, config-20261121T071946Z.json, without API keys. Blocks. Raises BackupError."""
     texts: dict[str, str] = {}
     for name in FILES:
         try:
@@ -76,6 +79,8 @@ def back_up_configuration(home: Home, at: datetime) -> Path:
             continue  # what is in force is in the state; a file that is no text brings nothing back
         except OSError as error:
             raise BackupError(f"{home.config / name} could not be read ({error.strerror}).") from error
+    if "accounts.yaml" in texts:
+        texts["accounts.yaml"] = without_keys(texts["accounts.yaml"])
     target = home.backups / f"config-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}.json"
     try:
         home.backups.mkdir(parents=True, exist_ok=True)
@@ -85,7 +90,33 @@ def back_up_configuration(home: Home, at: datetime) -> Path:
     for old in sorted(home.backups.glob("config-*.json"), key=lambda found: found.name, reverse=True)[KEPT:]:
         with contextlib.suppress(OSError):
             old.unlink()
+    for kept in home.backups.glob("config-*.json"):
+        _strip(kept)
     return target
+
+
+def without_keys(text: str) -> str:
+    """accounts.yaml with every API key that stands in it replaced by the reference to the key store.
+
+    A backup lives longer than the key in the file does, and `daemon.restore` puts the present keys back.
+    """
+    try:
+        literal = [login for login in load_accounts(text).logins if not login.uses_keyring]
+        steps = [{"path": ["logins", login.username, "api_key"], "value": "keyring"} for login in literal]
+        return patch_text(text, steps) if steps else text
+    except (ConfigErrors, PatchError):
+        return str(without_secrets(text))
+
+
+def _strip(path: Path) -> None:
+    """Take the keys out of a backup that an earlier version made."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        text = content["files"]["accounts.yaml"]
+        stripped = without_keys(text)
+        if stripped != text:
+            content["files"]["accounts.yaml"] = stripped
+            write_atomically(path, json.dumps(content, indent=1))
 
 
 def list_backups(home: Home) -> list[dict[str, Any]]:

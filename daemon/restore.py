@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from daemon.config_errors import ConfigErrors
 from daemon.config_files import FILES
-from daemon.config_writing import write_atomically
+from daemon.config_loader import load_accounts
+from daemon.config_writing import PatchError, patch_text, write_atomically
 from daemon.store import Store, StoreError
 from daemon.store.database import connect, damage, make_private, migrate, stored_revision
 from daemon.store.recovery import MARK_NAME, UNKNOWN_KEY
@@ -63,7 +65,7 @@ class Restored:
 
 
 def read_configuration(home: Home, file: str) -> dict[str, str]:
-    """Texts by file name of a backup of the configuration. Raises RestoreError."""
+    """Texts by file name of a backup of the configuration, with the keys of the present one. Raises RestoreError."""
     path = _backup(home, file)
     try:
         files = json.loads(path.read_text(encoding="utf-8"))["files"]
@@ -72,7 +74,23 @@ def read_configuration(home: Home, file: str) -> dict[str, str]:
         raise RestoreError(f"The backup {file} cannot be read; choose another.") from error
     if not texts:
         raise RestoreError(f"The backup {file} holds no configuration; choose another.")
+    if "accounts.yaml" in texts:
+        texts["accounts.yaml"] = _with_present_keys(home, texts["accounts.yaml"])
     return texts
+
+
+def _with_present_keys(home: Home, text: str) -> str:
+    """accounts.yaml of a backup, which holds no API keys, with those that stand in the present file."""
+    try:
+        wanted = {login.username for login in load_accounts(text).logins if login.uses_keyring}
+        steps = [
+            {"path": ["logins", login.username, "api_key"], "value": login.api_key.get_secret_value()}
+            for login in load_accounts(home.accounts_file).logins
+            if login.username in wanted and not login.uses_keyring
+        ]
+        return patch_text(text, steps) if steps else text
+    except (ConfigErrors, PatchError):
+        return text  # what is wrong with it is said where it is put into force
 
 
 # ---- state

@@ -12,6 +12,7 @@ import pytest
 
 from daemon.backups import KEPT, Backup, BackupError, Backups, back_up_configuration
 from daemon.clock import ManualClock
+from daemon.config_loader import load_accounts
 from daemon.restore import read_configuration
 from daemon.schedule import HISTORY_DAYS, Schedule
 from daemon.store import StoreError
@@ -143,3 +144,46 @@ async def test_configuration_of_the_daily_backup_can_be_restored(tmp_path: Path)
         limit = service.configuration.wished.risk.rules.daily_realized_loss
         assert limit is not None and limit.limit == -500
         assert "-500" in here.world.home.risk_config_file.read_text(encoding="utf-8")
+
+
+KEYED = "# mine\nlogins:\n  - username: a\n    api_key: Kk-77-literal  # old\n  - {username: b, api_key: keyring}\n"
+
+
+def test_configuration_backup_holds_no_api_key_and_reading_it_gives_the_present_one_back(tmp_path: Path) -> None:
+    home = made_home(tmp_path)
+    home.accounts_file.write_text(KEYED, encoding="utf-8")
+    older = home.backups / "config-20250101T000000Z.json"
+    older.write_text(json.dumps({"version": 1, "files": {"accounts.yaml": KEYED}}), encoding="utf-8")
+
+    made = back_up_configuration(home, datetime(2026, 1, 1, tzinfo=UTC))
+
+    for path in (made, older):
+        assert "Kk-77" not in path.read_text(encoding="utf-8")
+        assert "# mine" in path.read_text(encoding="utf-8")
+    text = read_configuration(home, made.name)["accounts.yaml"]
+    logins = load_accounts(text).logins
+    assert [login.api_key.get_secret_value() for login in logins] == ["Kk-77-literal", "keyring"]
+    home.accounts_file.write_text("logins:\n  - username: a\n", encoding="utf-8")
+    assert "Kk-77" not in read_configuration(home, made.name)["accounts.yaml"]
+
+
+def test_configuration_backup_of_a_file_that_is_no_yaml_holds_no_api_key(tmp_path: Path) -> None:
+    home = made_home(tmp_path)
+    home.accounts_file.write_text(KEYED.replace("logins:", "logins: ["), encoding="utf-8")
+    made = back_up_configuration(home, datetime(2026, 1, 1, tzinfo=UTC))
+    assert "Kk-77" not in made.read_text(encoding="utf-8")
+
+
+async def test_key_when_moved_to_the_key_store_stays_in_no_file_of_the_home(tmp_path: Path) -> None:
+    async with desk(tmp_path, {"rules": {}}) as here:
+        home = here.world.home
+        await here.call("backup_now")
+        here.keys.kept["RiskManager", "trader1"] = "key-of-trader1"
+        step = {"path": ["logins", "trader1", "api_key"], "value": "keyring"}
+        await here.call("set_config", file="accounts.yaml", patch=[step])
+
+        def found() -> list[str]:
+            files = [path for folder in (home.config, home.data) for path in folder.rglob("*") if path.is_file()]
+            return [path.name for path in files if b"key-of-trader1" in path.read_bytes()]
+
+        await eventually(lambda: not found(), "no file holds the key")
