@@ -16,7 +16,7 @@ from daemon.core.decisions import Decision
 from daemon.core.engine import Engine
 from daemon.core.events import ConfigChanged, ContractSeen, Event, OrderUpdate, Quote, signed
 from shared.config import RiskConfig
-from shared.models import OrderStatus, OrderType
+from shared.models import ActionKind, OrderStatus, OrderType
 from tests.core.desk import CONTRACTS, ES, MNQ, NQ
 from tests.core.test_laws import EVERYTHING, HOURS, KEEPING, LOOSE
 from tests.core.world import TICK, Disk, World
@@ -36,7 +36,7 @@ SETS: list[dict[str, Any]] = [
 
 
 def asked(engine: Engine, account: int, *, moves: bool) -> dict[str, object]:
-    """Lockouts, what must go down to what and be cancelled, and with `moves` where stops must go."""
+    """Lockouts, what must go down to what and be cancelled, and with `moves` the stops that must be moved."""
     state = engine.account(account)
     return {
         "locks": sorted(
@@ -44,7 +44,9 @@ def asked(engine: Engine, account: int, *, moves: bool) -> dict[str, object]:
             for lock in state.locks.values()
         ),
         "wanted": {
-            key: (action.target, action.stop_price if moves else None) for key, action in state.obligations.items()
+            key: (action.target, action.stop_price)
+            for key, action in state.obligations.items()
+            if moves or action.kind != ActionKind.MODIFY_ORDER
         },
     }
 
@@ -119,7 +121,8 @@ class Twins(World):
         """The stops that the price has passed are filled."""
         for order in list(self.orders[account].values()):
             direction = signed(order.side, 1)
-            if order.contract_id == contract and (self.price[contract] - (order.stop_price or 0)) * direction >= 0:
+            price = self.price[contract] + (TICK[contract] if direction > 0 else 0)  # the ask, or the bid
+            if order.contract_id == contract and (price - (order.stop_price or 0)) * direction >= 0:
                 del self.orders[account][order.order_id]
                 self.mail.append(OrderUpdate(0, account, replace(order, status=OrderStatus.FILLED)))
                 self.fill(account, contract, signed(order.side, order.size), order.order_id)
