@@ -62,8 +62,9 @@ class ClosingsInFlight:
         trades = account.ledger.trades
         if trades is not self._trades or len(trades) != self._seen:
             self._take_fills(trades, view)
-        if self._changed(account):
-            self._take_positions(account, view)
+        changed = self._changed(account)
+        if changed:
+            self._take_positions(account, changed, view)
         if not self._filled and not self._shrunk:
             return 0
         total, now = 0, view.now
@@ -94,15 +95,17 @@ class ClosingsInFlight:
             return None
         return min(half.until for halves in (self._filled, self._shrunk) for half in halves.values())
 
-    def _changed(self, account: AccountState) -> bool:
+    def _changed(self, account: AccountState) -> list[str]:
+        """Contracts whose position is another than before."""
         held, positions = self._held, account.positions
-        if len(held) != len(positions):
-            return True
+        changed = []
         for contract_id, position in positions.items():
             known = held.get(contract_id)
             if known is None or known.size != position.size or known.average_price != position.average_price:
-                return True
-        return False
+                changed.append(contract_id)
+        if held.keys() - positions.keys():
+            changed += [contract_id for contract_id in held if contract_id not in positions]
+        return changed
 
     def _take_fills(self, trades: dict[int, TradeRecord], view: View) -> None:
         """The closing fills that are new. What was there when the rule began has been settled long since."""
@@ -128,13 +131,20 @@ class ClosingsInFlight:
             if not shrunk.contracts:
                 del self._shrunk[contract_id]
 
-    def _take_positions(self, account: AccountState, view: View) -> None:
+    def _take_positions(self, account: AccountState, changed: list[str], view: View) -> None:
         """The positions that became smaller, valued at the price of now."""
-        for contract_id, before in self._held.items():
+        for contract_id in changed:
+            before, position = self._held.pop(contract_id, None), account.positions.get(contract_id)
+            if position is not None:
+                self._held[contract_id] = replace(position)
+            if before is None:
+                continue
             now = account.size(contract_id)
             same = now * before.size > 0
+            if same and abs(now) >= abs(before.size):
+                continue
             worth = view.market.unrealized_exactly(before)
-            if (same and abs(now) >= abs(before.size)) or worth is None:
+            if worth is None:
                 continue
             left = view.open_pnl(account).get(contract_id) if same else None
             pnl = worth[0] // worth[1] - (0 if left is None else left[0] // left[1])
@@ -142,7 +152,6 @@ class ClosingsInFlight:
             read_at = account.position_read_at(contract_id)
             until = view.now + (READS_APART_US if read_at else SETTLING_US)
             _add(self._shrunk, contract_id, _Half(1 if before.size > 0 else -1, closed, pnl, until, read_at), view.now)
-        self._held = {contract_id: replace(position) for contract_id, position in account.positions.items()}
 
 
 def _add(halves: dict[str, _Half], contract_id: str, half: _Half, now: int) -> None:

@@ -95,6 +95,7 @@ def stream(count: int, accounts: int, positions: int, at: int, seed: int = 1) ->
     chance = random.Random(seed)
     events: list[Event] = []
     walk = dict.fromkeys(HELD, 0)
+    opened, filled = at, PositionUpdate(at, 1, PositionRecord(HELD[0], 2, price_to_nanos(20_000), 1, at))
     sizes = {(account, held): 2 for account in range(1, accounts + 1) for held in HELD[:positions]}
     for number in range(count):
         at += 1000
@@ -107,15 +108,18 @@ def stream(count: int, accounts: int, positions: int, at: int, seed: int = 1) ->
         elif share < 96:
             order = OrderRecord(number // 200, contract, 1 + number % 2, 1, 1, 1, limit_price=price_to_nanos(21_000))
             events.append(OrderUpdate(at, account, order))
-        elif share < 98:
-            size = sizes[account, contract] = 3 - sizes[account, contract]
-            events.append(PositionUpdate(at, account, PositionRecord(contract, size, price_to_nanos(20_000), 1, at)))
-        else:
-            pnl = None if number % 2 else chance.randint(-90, 100) * 1_000_000
-            trade = TradeRecord(
-                number, contract, at, price_to_nanos(20_000), pnl, 370_000, number % 2, 1, False, number
+        elif share % 2 == 0:  # a fill, and the position that it makes
+            before = sizes[account, contract]
+            size = sizes[account, contract] = 3 - before
+            pnl = None if size > before else chance.randint(-90, 100) * 1_000_000
+            side = int(size < before)
+            trade = TradeRecord(number, contract, at, price_to_nanos(20_000), pnl, 370_000, side, 1, False, number)
+            filled = PositionUpdate(
+                at + 1000, account, PositionRecord(contract, size, price_to_nanos(20_000), 1, opened)
             )
             events.append(TradeUpdate(at, account, trade))
+        else:
+            events.append(filled)
     return events
 
 

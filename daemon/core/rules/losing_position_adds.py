@@ -79,6 +79,7 @@ class LosingPositionAddsRule(Rule):
         self._trades: dict[int, TradeRecord] | None = None
         self._seen = 0
         self._changed = False
+        self._verdicts: list[Reduce | CancelOrder] = []
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
@@ -91,15 +92,19 @@ class LosingPositionAddsRule(Rule):
         for gone in [known for known in self._followed if known not in account.positions]:
             del self._followed[gone]
             self._changed = True
-        verdicts: list[Verdict] = []
-        for position in account.positions.values():
+        here = view.contract_id
+        verdicts = [] if here is None else [verdict for verdict in self._verdicts if verdict.contract_id != here]
+        for position in view.positions(account):
             self._judge_position(account, position, view, verdicts)
+        self._verdicts = verdicts
         if self._changed:
             self._changed = False
             self._keep(account)
         return verdicts
 
-    def _judge_position(self, account: AccountState, position: Position, view: View, verdicts: list[Verdict]) -> None:
+    def _judge_position(
+        self, account: AccountState, position: Position, view: View, verdicts: list[Reduce | CancelOrder]
+    ) -> None:
         followed = self._follow(position, view)
         size = abs(position.size)
         if size <= followed.allowed or size <= followed.allowed + sum(
