@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -217,6 +219,76 @@ def test_refused_order_stays_refused_and_its_rest_is_cancelled() -> None:
     assert desk.wanted() == {}
 
 
+def test_rest_of_an_allowed_order_goes_on_working_beside_a_refused_one() -> None:
+    desk = losing(1)
+    for order in (2, 3):
+        record = OrderRecord(order, MNQ, OrderStatus.OPEN, OrderType.LIMIT, Side.BUY, 5, limit_price=1, fill_volume=1)
+        desk.feed(OrderUpdate(desk.at, 101, record))
+        fill(desk, 1, order=order)
+    assert desk.wanted() == {MNQ: 2, 3: 0}
+    fill(desk, 1, order=2)
+    assert desk.wanted() == {MNQ: 3, 3: 0}
+
+
+def test_order_that_comes_after_a_refused_one_while_the_position_wins_is_allowed_whole() -> None:
+    desk = losing(0)
+    fill(desk, 1, order=2)
+    desk.position(MNQ, 1, 100)  # taken back
+    desk.quote(MNQ, 120, 120.25)
+    fill(desk, 1, order=3, price=105)
+    assert desk.wanted() == {}
+    desk.quote(MNQ, 90, 90.25)
+    fill(desk, 1, order=3, price=105)
+    assert desk.wanted() == {}
+
+
+def test_increase_of_a_winner_whose_fill_never_comes_is_no_add() -> None:
+    desk = Desk(adds(0))
+    desk.quote(MNQ, 120, 120.25)
+    desk.enter(MNQ, 1, 100)
+    desk.position(MNQ, 3, 110)
+    desk.wait(3)
+    assert desk.wanted() == {}
+    assert desk.gauge("RULE-019").value == "0"
+
+
+def test_increase_that_goes_again_before_it_is_judged_is_no_add() -> None:
+    desk = losing(0)
+    desk.position(MNQ, 3, 95)
+    desk.position(MNQ, 1, 100)
+    desk.wait(3)
+    assert desk.wanted() == {}
+    assert desk.gauge("RULE-019").value == "0"
+
+
+def test_part_that_goes_again_is_taken_off_what_waits() -> None:
+    desk = losing(1, size=2)
+    desk.position(MNQ, 4, 95)
+    desk.position(MNQ, 3, 95)
+    desk.wait(3)
+    assert desk.wanted() == {}
+    desk.position(MNQ, 4, 94)
+    desk.wait(3)
+    assert desk.wanted() == {MNQ: 3}
+
+
+def test_paid_just_the_average_without_a_price_is_not_losing() -> None:
+    desk = Desk(adds(0))
+    desk.enter(MNQ, 1, 100)
+    desk.enter(MNQ, 1, 100)
+    assert desk.wanted() == {}
+
+
+def test_memory_stays_small_and_the_latest_orders_are_in_it() -> None:
+    desk = losing(1000)
+    for order in range(100, 140):
+        fill(desk, 1, order=order)
+    (kept,) = desk.engine.account(101).memory["adds"].values()
+    assert isinstance(kept, list)
+    assert [order for order, _ in kept[1]] == list(range(124, 140))
+    assert desk.gauge("RULE-019").value == "40"
+
+
 def test_increase_whose_fill_never_comes_is_judged_by_itself() -> None:
     desk = losing(1)
     desk.position(MNQ, 2, 95)
@@ -340,6 +412,28 @@ def test_add_made_while_the_daemon_was_away_counts() -> None:
     assert again.wanted() == {}
     fill(again, 1, order=3)
     assert again.wanted() == {MNQ: 3}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pnl": 5},
+        {"side": Side.SELL},
+        {"voided": True},
+        {"contract_id": ES},
+        {"created_at": 0},
+    ],
+)
+def test_only_fills_made_since_that_could_have_enlarged_it_explain_what_is_found(changes: dict[str, Any]) -> None:
+    desk = losing(1)
+    fill(desk, 1, order=2)
+    late = TradeRecord(77, MNQ, desk.at + 30 * SECOND_US, price_to_nanos(93), None, 0, Side.BUY, 1, False, 2)
+    if "created_at" in changes:
+        changes = {"created_at": desk.at - 60 * SECOND_US}  # before the last one that was judged
+    desk.engine.account(101).ledger.add(replace(late, **changes))
+    other = restarted(desk, adds(1), later=60, size=3)
+    other.wait(3)
+    assert other.wanted() == {MNQ: 2}
 
 
 def test_another_position_opened_while_the_daemon_was_away_is_left() -> None:
