@@ -172,9 +172,28 @@ class AppState(Listening):
             elif isinstance(data, Mapping):
                 for key, value in data.items():
                     self._apply(topic, whole(key), value, notify=False)
+        for view in self.accounts.values():
+            self._forget_unread(view, snapshot)
         if not quiet:
             for view in self.accounts.values():
                 self._notify_lockouts(view, known_before.get(view.account_id, {}))
+
+    def _forget_unread(self, view: AccountView, snapshot: Mapping[str, Any]) -> None:
+        """A snapshot leaves out what the daemon has not read from the gateway: that is known no more."""
+        for topic in _READ_TOPICS & snapshot.keys():
+            told = snapshot[topic]
+            if not isinstance(told, Mapping) or {str(view.account_id), view.account_id} & told.keys():
+                continue
+            match topic:
+                case "positions":
+                    view.positions = None
+                case "orders":
+                    view.orders = None
+                case "pnl":
+                    view.pnl = Pnl()
+                case "trades":
+                    view.trades = None
+            self._changed(topic, view.account_id)
 
     def apply_event(self, topic: str, account_id: int | None, data: Any) -> None:
         """One `event`: the full new value, or appended rows for enforcement, warnings and trades."""
@@ -414,6 +433,10 @@ class AppState(Listening):
         self.live = False
         self.as_of = as_of
         self._changed("link")
+
+
+_READ_TOPICS = frozenset({"positions", "orders", "pnl", "trades"})
+"""Topics that a snapshot has only of accounts that were read from the gateway."""
 
 
 def _order(topic: str) -> tuple[int, str]:

@@ -34,7 +34,10 @@ TOPICS = (
     "trades",
     "config",
 )
+NOT_TOLD = (ErrorCode.METHOD_NOT_FOUND, ErrorCode.UNKNOWN_ACCOUNT, ErrorCode.GATEWAY_UNREACHABLE)
+"""What one method answers without the others being in vain: an older daemon, an account that is not read yet."""
 POLL_SECONDS = 5.0
+POLL_TIMEOUT = 4.0
 REPLICA_SECONDS = 3.0
 PAGE = 200
 
@@ -100,16 +103,9 @@ class DaemonClient:
 
     async def _poll(self) -> None:
         try:
-            self._state.apply_event("status", None, await self._rpc.call("get_status", timeout=4.0))
-            # Balance, connection and desk time change without an event of their own.
-            self._state.apply_event("accounts", None, await self._rpc.call("get_accounts", timeout=4.0))
-            for account_id in tuple(self._watched):
-                desk = await self._rpc.call("get_sessions", {"account_id": account_id}, timeout=4.0)
-                self._state.set_desk(account_id, desk)
-                view = self._state.view(account_id)
-                if view is not None and view.trades_incomplete:
-                    rows = await self._rpc.call("get_trades", {"account_id": account_id}, timeout=4.0)
-                    self._state.set_trades(account_id, rows)
+            self._state.apply_event("status", None, await self._rpc.call("get_status", timeout=POLL_TIMEOUT))
+            # Balance and connection change without an event of their own.
+            self._state.apply_event("accounts", None, await self._rpc.call("get_accounts", timeout=POLL_TIMEOUT))
         except RpcError:
             return
         except ClientError:
@@ -121,6 +117,23 @@ class DaemonClient:
             return
         if self._state.link is not Link.ONLINE:
             self._online()
+        for account_id in tuple(self._watched):
+            try:
+                await self._poll_account(account_id)
+            except (ClientError, RpcError):
+                # Not read from the gateway yet, or gone: the list of accounts says so.
+                continue
+
+    async def _poll_account(self, account_id: int) -> None:
+        """What changes with time and quotes alone, and what an event may have been missed of."""
+        params = {"account_id": account_id}
+        self._state.set_desk(account_id, await self._rpc.call("get_sessions", params, timeout=POLL_TIMEOUT))
+        rules = await self._rpc.call("get_rules", params, timeout=POLL_TIMEOUT)
+        if isinstance(rules, list):
+            self._state.apply_event("rules", account_id, rules)
+        view = self._state.view(account_id)
+        if view is not None and view.trades_incomplete:
+            self._state.set_trades(account_id, await self._rpc.call("get_trades", params, timeout=POLL_TIMEOUT))
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
@@ -181,7 +194,7 @@ class DaemonClient:
                 try:
                     take(account_id, await self._rpc.call(method, params))
                 except RpcError as error:
-                    if error.code not in (ErrorCode.METHOD_NOT_FOUND, ErrorCode.UNKNOWN_ACCOUNT):
+                    if error.code not in NOT_TOLD:
                         raise
         if "get_trades" not in METHODS:
             await self._watch_offline(account_id)

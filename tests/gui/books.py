@@ -75,6 +75,8 @@ class Statement:
     first_fill: int | None
     last_fill: int | None
     """Of the day, voided ones included: the trader was at his desk."""
+    last_exit_voided: bool = False
+    """Whether a closing fill was voided and no other has come since: what the last exit was is open then."""
 
     @property
     def realized(self) -> Decimal:
@@ -172,6 +174,7 @@ def statement(sim: Simulator, account_id: int) -> Statement:
         if not trade.voided
     }
     times = [trade.created_at for trade in today]
+    closed_at = max((trade.created_at for trade in today if trade.pnl is not None and not trade.voided), default=0)
     return Statement(
         Decimal(account.balance) / MICRO,
         held,
@@ -179,4 +182,5 @@ def statement(sim: Simulator, account_id: int) -> Statement:
         fills,
         min(times, default=None),
         max(times, default=None),
+        any(trade.voided and trade.pnl is not None and trade.created_at >= closed_at for trade in today),
     )

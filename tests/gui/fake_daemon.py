@@ -21,6 +21,8 @@ class FakeDaemon:
         self._writers: set[asyncio.StreamWriter] = set()
         self._seq = 0
         self.silent = False
+        self.codes: dict[str, int] = {}
+        """The code of an error answer, where it is not a refusal by policy."""
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.answers: dict[str, Any] = {
             "get_status": sample.status(),
@@ -28,6 +30,7 @@ class FakeDaemon:
             "get_trades": sample.trades(),
             "get_pnl_curve": sample.curve(),
             "get_sessions": sample.sessions()[0],
+            "get_rules": sample.rules(),
             "get_enforcement_log": list(reversed(sample.enforcement_log())),
             "get_lockout_history": [sample.lockout(3, cleared_at=sample.ago(10))],
             "lock_account": [],
@@ -78,7 +81,7 @@ class FakeDaemon:
             return {"result": {"seq": self._seq, "snapshot": self.snapshot}}
         answer = self.answers.get(request["method"])
         if isinstance(answer, Exception):
-            return {"error": {"code": -32003, "message": str(answer)}}
+            return {"error": {"code": self.codes.get(request["method"], -32003), "message": str(answer)}}
         return {"result": answer}
 
     @staticmethod

@@ -15,6 +15,9 @@ from daemon.simulator.orders import Brackets, OrderType
 SYMBOLS = {"MNQ": 24, "ES": 8, "NQ": 16, "MGC": 10, "CL": 12, "RTY": 6}
 """Symbols traded, and how many ticks a price may jump between two steps. RTY is blocked."""
 
+REORDERS_APART = 12
+"""Steps between two events that change places with the next."""
+
 
 class RandomTrader:
     """Trades several accounts at the broker, as from a telephone. Nothing here waits."""
@@ -24,11 +27,14 @@ class RandomTrader:
         self._accounts = accounts
         self._seed = seed
         self._chance = random.Random(seed)
+        self._steps = 0
+        self._reordered_in = -REORDERS_APART
         self.refused = 0
         self.done: dict[str, int] = {}
 
     def step(self, number: int) -> float:
         """Move a market or two and do something; returns the seconds of broker time until the next step."""
+        self._steps = number
         chance = self._chance = random.Random(f"{self._seed}:{number}")
         for symbol in chance.sample(list(SYMBOLS), chance.randint(1, 3)):
             self._move(symbol)
@@ -199,7 +205,13 @@ class RandomTrader:
         """The next events come twice, late, in another order or not at all."""
         effect = self._chance.choice((effects.Duplicate(2), effects.Late(0.15), effects.Reorder(), effects.Drop()))
         event = self._chance.choice(("position", "order")) if isinstance(effect, effects.Drop) else "[opta]*"
-        self._sim.faults.add(effect, hub="user", event=event, count=self._chance.randint(1, 6))
+        # Of two events in a row that are to change places, the simulator loses the first.
+        count = 1 if isinstance(effect, effects.Reorder) else self._chance.randint(1, 6)
+        if isinstance(effect, effects.Reorder) and self._steps - self._reordered_in < REORDERS_APART:
+            raise ValueError("one is under way")
+        if isinstance(effect, effects.Reorder):
+            self._reordered_in = self._steps
+        self._sim.faults.add(effect, hub="user", event=event, count=count)
 
     def _cut_user_hub(self, account: int, symbol: str) -> None:
         self._sim.faults.add(effects.Close(), hub="user", count=2)

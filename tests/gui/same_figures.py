@@ -202,6 +202,8 @@ def gauge(rule: Rule, books: Statement, here: World) -> tuple[Decimal, Decimal] 
             if len({counts[name] * 100 // limits[name] for name in counts}) == 1:
                 return None
             return Decimal(counts[full]), Decimal(limits[full])
+        case "cooldown_after_loss" | "consecutive_losses" if books.last_exit_voided:
+            return None  # until the day's trades are read anew the daemon takes the voided exit for the last one
         case "cooldown_after_loss":
             exits = books.exits()
             first = max(Decimal(str(step["loss_amount"])) for step in params["loss_thresholds"])

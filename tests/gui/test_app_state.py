@@ -49,6 +49,20 @@ def test_snapshot_when_repeated_replaces_and_forgets_closed_accounts(state: AppS
     assert FUNDED not in state.accounts
 
 
+def test_snapshot_when_an_account_was_not_read_shows_nothing_old_as_known(state: AppState) -> None:
+    again = sample.snapshot()
+    for topic in ("positions", "orders", "pnl"):
+        del again[topic][APEX]
+    changes = _changes(state)
+    state.apply_snapshot(again)
+    view = state.accounts[APEX]
+    assert view.positions is None and view.orders is None
+    assert (view.pnl.realized, view.pnl.unrealized) == (None, None)
+    assert state.being_checked(view)
+    assert {Change(topic, APEX) for topic in ("positions", "orders", "pnl")} <= set(changes)
+    assert view.trades, "a topic that was not asked for stays"
+
+
 def test_event_when_topic_is_new_to_this_program_changes_nothing(state: AppState) -> None:
     heard = _changes(state)
     state.apply_event("tomorrow", APEX, {"a": 1})

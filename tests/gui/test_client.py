@@ -65,6 +65,33 @@ async def test_client_when_event_comes_applies_it(home: Home, fresh: AppState, d
         await eventually(lambda: fresh.accounts[APEX].pnl.realized == Decimal(-99), what="the event")
 
 
+async def test_client_when_an_account_is_not_read_yet_goes_on_with_the_rest(
+    home: Home, fresh: AppState, daemon: FakeDaemon
+) -> None:
+    daemon.codes["get_trades"] = -32004
+    daemon.answers["get_trades"] = ValueError("not read yet")
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        await client.watch(APEX)
+        view = fresh.accounts[APEX]
+        assert len(view.curve) > 100 and view.desk, "the other answers were taken"
+        assert fresh.link is Link.ONLINE
+
+
+async def test_client_when_only_quotes_move_asks_for_the_rules_of_the_account_shown(
+    home: Home, fresh: AppState, daemon: FakeDaemon
+) -> None:
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        await client.watch(APEX)
+        daemon.answers["get_rules"] = [sample.rule("RULE-004", "daily_unrealized_loss", "Loss", value="-290.00")]
+        await eventually(lambda: (fresh.accounts[APEX].rules or [])[0].value == "-290.00", what="the value of now")
+        daemon.answers["get_rules"] = None
+        asked = len(daemon.calls)
+        await eventually(lambda: len(daemon.calls) > asked + 6, what="more questions")
+        assert fresh.accounts[APEX].rules, "no answer is no empty list"
+
+
 async def test_client_when_trades_and_their_count_differ_asks_for_them_again(
     home: Home, fresh: AppState, daemon: FakeDaemon
 ) -> None:
