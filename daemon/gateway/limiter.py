@@ -49,6 +49,9 @@ class RequestBudget:
         backoff: seconds of pause after the first, second, … 429 in a row without Retry-After.
         retry_after_max: a longer Retry-After is cut to this many seconds.
         most: requests of that priority alone in the window: what has a high ceiling must not starve those below it.
+        share: requests for one account in the window after which `share_ceiling` is the highest ceiling for it: an
+            account that is traded wildly while it is locked must not use up what the others of its login need.
+        share_ceiling: see `share`.
     """
 
     def __init__(
@@ -58,6 +61,9 @@ class RequestBudget:
         backoff: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 30.0),
         retry_after_max: float = 60.0,
         most: Mapping[Priority, int] | None = None,
+        *,
+        share: int = 10**9,
+        share_ceiling: int = 1,
     ) -> None:
         self._ceilings = [ceilings[priority] for priority in Priority]
         if self._ceilings != sorted(self._ceilings, reverse=True) or self._ceilings[-1] < 1:
@@ -70,19 +76,29 @@ class RequestBudget:
         self._retry_after_max = retry_after_max
         self._sent: deque[int] = deque()
         self._own: dict[Priority, deque[int]] = {priority: deque() for priority in self._most}
+        self._share = share
+        self._share_ceiling = share_ceiling
+        self._of_account: dict[int, deque[int]] = {}
         self._paused_until = 0
         self._urgent_from: int | None = None
         """When what is urgent may try a request although there is a pause; None: it need not heed the pause."""
         self._strikes = 0
 
-    def delay(self, priority: Priority, now: int, ahead: int = 0) -> int:
-        """Microseconds until a request of that priority may go, after `ahead` others; 0: now."""
+    def delay(self, priority: Priority, now: int, ahead: int = 0, account: int | None = None) -> int:
+        """Microseconds until a request of that priority, for that account, may go after `ahead` others; 0: now."""
         paused = self._paused_until
         if priority in _URGENT:
             paused = now if self._urgent_from is None else min(paused, self._urgent_from)
         wait = max(0, paused - now, self._until_room(self._sent, self._ceilings[priority], now, ahead))
         own = self._own.get(priority)
-        return wait if own is None else max(wait, self._until_room(own, self._most[priority], now, ahead))
+        if own is not None:
+            wait = max(wait, self._until_room(own, self._most[priority], now, ahead))
+        theirs = None if account is None else self._of_account.get(account)
+        if theirs is not None and self._ceilings[priority] > self._share_ceiling:
+            # Whichever comes first: room below the lower ceiling, or room in the account's own share.
+            lower = self._until_room(self._sent, self._share_ceiling, now, ahead)
+            wait = max(wait, min(lower, self._until_room(theirs, self._share, now, 0)))
+        return wait
 
     def _until_room(self, sent: deque[int], ceiling: int, now: int, ahead: int) -> int:
         horizon = now - self._window
@@ -93,9 +109,11 @@ class RequestBudget:
             return 0
         return sent[excess] + self._window - now if excess < len(sent) else self._window
 
-    def take(self, now: int, priority: Priority) -> None:
+    def take(self, now: int, priority: Priority, account: int | None = None) -> None:
         """A request goes out."""
         self._sent.append(now)
+        if account is not None:
+            self._of_account.setdefault(account, deque(maxlen=self._share)).append(now)
         if priority in self._own:
             self._own[priority].append(now)
         if priority in _URGENT and now < self._paused_until and self._urgent_from is not None:
@@ -149,37 +167,41 @@ class PriorityLimiter:
     def __init__(self, budget: RequestBudget, monotonic: Callable[[], int]) -> None:
         self._budget = budget
         self._monotonic = monotonic
-        self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {priority: deque() for priority in Priority}
+        self._waiting: dict[Priority, list[tuple[asyncio.Future[None], int | None]]] = {p: [] for p in Priority}
         self._timer: asyncio.TimerHandle | None = None
 
-    def turn_in(self, priority: Priority) -> float:
+    def turn_in(self, priority: Priority, account: int | None = None) -> float:
         """Seconds until a request of that priority, asked for now, would get its turn; 0: at once."""
         ahead = sum(
-            not future.done() for above in itertools.islice(Priority, priority + 1) for future in self._waiting[above]
+            not future.done()
+            for above in itertools.islice(Priority, priority + 1)
+            for future, _ in self._waiting[above]
         )
-        return self._budget.delay(priority, self._monotonic(), ahead) / _MICROS
+        return self._budget.delay(priority, self._monotonic(), ahead, account) / _MICROS
 
-    async def acquire(self, priority: Priority, patience: float) -> None:
-        """Wait for a turn, at most `patience` seconds.
+    async def acquire(self, priority: Priority, patience: float, account: int | None = None) -> None:
+        """Wait for a turn, at most `patience` seconds. `account`: whom the request is for, if for one.
 
         Raises:
             NoTurnError: at once when it is clear that the wait would be longer, else when patience is over.
         """
+        if self._timer is not None:
+            self._serve()  # those who wait come first
         now = self._monotonic()
-        wait = self._budget.delay(priority, now)
-        if wait == 0 and all(future.done() for future in self._waiting[priority]):
-            self._budget.take(now, priority)
+        wait = self._budget.delay(priority, now, 0, account)
+        if wait == 0:
+            self._budget.take(now, priority, account)
             return
         if wait > patience * _MICROS:
             raise NoTurnError(wait / _MICROS)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[priority].append(future)
+        self._waiting[priority].append((future, account))
         self._serve()
         try:
             async with asyncio.timeout(patience):
                 await future
         except TimeoutError:
-            raise NoTurnError(max(0.1, self._budget.delay(priority, self._monotonic()) / _MICROS)) from None
+            raise NoTurnError(max(0.1, self._budget.delay(priority, self._monotonic(), 0, account) / _MICROS)) from None
         finally:
             if not future.done():
                 future.cancel()
@@ -204,15 +226,18 @@ class PriorityLimiter:
         now = self._monotonic()
         waits = []
         for priority, waiting in self._waiting.items():
-            while waiting:
-                if not waiting[0].done():
-                    wait = self._budget.delay(priority, now)
-                    if wait > 0:
-                        waits.append(wait)
-                        break
-                    self._budget.take(now, priority)
-                    waiting[0].set_result(None)
-                waiting.popleft()
+            left = []
+            for future, account in waiting:
+                if future.done():
+                    continue
+                wait = self._budget.delay(priority, now, 0, account)
+                if wait > 0:
+                    waits.append(wait)
+                    left.append((future, account))
+                else:
+                    self._budget.take(now, priority, account)
+                    future.set_result(None)
+            waiting[:] = left
         if waits:
             # A hair later than computed, so that rounding does not wake us just before the time.
             self._timer = asyncio.get_running_loop().call_later(min(waits) / _MICROS + 0.001, self._serve)

@@ -224,7 +224,8 @@ class Gateways:
     def turn_in(self, account_id: int, *, closing: bool) -> float:
         """Seconds until the account's login has room for a close, or else for a cancel or a stop move; 0: now."""
         session = self._owners.get(account_id)
-        return 0.0 if session is None else session.rest.turn_in(Priority.CLOSE if closing else Priority.CANCEL)
+        priority = Priority.CLOSE if closing else Priority.CANCEL
+        return 0.0 if session is None else session.rest.turn_in(priority, account_id)
 
     async def close_position(self, account_id: int, contract_id: str) -> Answer:
         """Position/closeContract. One try."""
@@ -335,6 +336,8 @@ class Gateways:
             t.rate_limit_backoff,
             t.retry_after_max,
             {Priority.READ: t.reads_per_minute},
+            share=t.account_share,
+            share_ceiling=t.account_ceiling,
         )
         return PriorityLimiter(budget, self._clock.monotonic)
 

@@ -245,9 +245,9 @@ class LoginRest:
 
     # --- requests ----------------------------------------------------------------------------------
 
-    def turn_in(self, priority: Priority) -> float:
-        """Seconds until the request limit has room for a request of that priority; 0: now."""
-        return self._limiter.turn_in(priority)
+    def turn_in(self, priority: Priority, account_id: int) -> float:
+        """Seconds until the request limit has room for a request of that priority for an account; 0: now."""
+        return self._limiter.turn_in(priority, account_id)
 
     async def mutate(self, endpoint: str, body: dict[str, Any], priority: Priority = Priority.CLOSE) -> Answer:
         """An order request. Never raises for what the gateway or the network did.
@@ -260,7 +260,7 @@ class LoginRest:
 
         async def attempt() -> Answer:
             nonlocal under_way
-            await self._limiter.acquire(priority, min(self._timings.turn, self._timings.mutation))
+            await self._limiter.acquire(priority, min(self._timings.turn, self._timings.mutation), _account(body))
             under_way = True
             try:
                 return _judged(endpoint, await self._sent(endpoint, body, priority))
@@ -353,7 +353,7 @@ class LoginRest:
         """One turn and one request within `patience` seconds. Raises WireError, TimeoutError."""
         async with asyncio.timeout(patience):
             try:
-                await self._limiter.acquire(priority, patience)
+                await self._limiter.acquire(priority, patience, _account(body) if priority is Priority.READ else None)
             except NoTurnError as error:
                 raise NeverSentError(str(error), retry_after=error.retry_after) from None
             return await self._sent(endpoint, body, priority)
@@ -392,6 +392,12 @@ class EndpointRejectedError(GatewayError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+def _account(body: dict[str, Any]) -> int | None:
+    """The account that a request is for."""
+    account_id = body.get("accountId", body.get("filter", {}).get("accountId"))
+    return account_id if isinstance(account_id, int) else None
 
 
 def _judged(endpoint: str, answer: dict[str, Any]) -> Answer:

@@ -80,6 +80,10 @@ class Timings:
     """Requests within `window` before a close, a read for one, a cancel, a read after a gap, a poll has to wait."""
     reads_per_minute: int = 80
     """Most reads for closes within `window`: closes that cannot fill must not keep orders from being cancelled."""
+    account_share: int = 40
+    """Order requests, and reads for closes, of one account within `window` after which its closes, too, wait ..."""
+    account_ceiling: int = 160
+    """... at this many requests of the login: the rest is for the other accounts."""
     window: float = 61.0
     """A second longer than the gateway's: what counts there is when requests arrive."""
     rate_limit_backoff: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 30.0)

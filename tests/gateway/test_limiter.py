@@ -55,6 +55,30 @@ def test_budget_when_a_priority_has_used_up_its_own_share_leaves_room_below_it()
     assert made.delay(Priority.CANCEL, 0) == made.delay(Priority.CLOSE, 0) == 0
 
 
+def test_budget_when_one_account_has_used_up_its_share_keeps_room_for_the_others() -> None:
+    made = RequestBudget(CEILINGS, 60 * SECOND, share=3, share_ceiling=5)
+    for second in range(5):
+        assert made.delay(Priority.CLOSE, second * SECOND, account=101) == 0
+        made.take(second * SECOND, Priority.CLOSE, 101)
+    now = 5 * SECOND
+    # 60 s after its first the login is below the lower ceiling; its own share would be free later.
+    assert made.delay(Priority.CLOSE, now, account=101) == 55 * SECOND
+    assert made.delay(Priority.CLOSE, now, account=102) == made.delay(Priority.CLOSE, now) == 0
+    for _ in range(2):
+        made.take(now, Priority.CLOSE, 102)
+    assert made.delay(Priority.CLOSE, now, account=101) == 57 * SECOND
+    assert made.delay(Priority.CLOSE, now, account=102) == 0
+
+
+def test_budget_when_an_account_has_not_used_its_share_may_use_what_the_login_has() -> None:
+    made = RequestBudget(CEILINGS, 60 * SECOND, share=3, share_ceiling=5)
+    for _ in range(5):
+        made.take(0, Priority.POLL)
+    for _ in range(3):
+        assert made.delay(Priority.CLOSE, 0, account=101) == 0
+        made.take(0, Priority.CLOSE, 101)
+
+
 def test_budget_when_429_comes_pauses_what_is_not_urgent_as_told_or_ever_longer() -> None:
     made = budget()
     assert made.refused(0, 7.5, Priority.POLL) == 7.5
@@ -197,6 +221,18 @@ async def test_limiter_when_reads_have_used_up_their_share_serves_what_waits_bel
     await limiter.acquire(Priority.POLL, 0)
     assert not read.done()
     await asyncio.wait_for(read, 2)
+
+
+async def test_limiter_when_an_account_waits_for_its_share_serves_another_behind_it() -> None:
+    budget = RequestBudget(dict.fromkeys(Priority, 3), SECOND // 4, share=1, share_ceiling=1)
+    limiter = PriorityLimiter(budget, Moved())
+    await limiter.acquire(Priority.CLOSE, 0, 101)
+    wild = asyncio.create_task(limiter.acquire(Priority.CLOSE, 5, 101))
+    await asyncio.sleep(0)
+    await limiter.acquire(Priority.CLOSE, 0, 102)
+    assert limiter.turn_in(Priority.CLOSE, 101) > 0
+    assert not wild.done()
+    await asyncio.wait_for(wild, 2)
 
 
 async def test_limiter_when_one_waits_says_that_the_next_waits_longer() -> None:

@@ -50,6 +50,8 @@ FAST = Timings(
     contract_retry=0.3,
     requests_per_minute=(10**6,) * 5,
     reads_per_minute=10**6,
+    account_share=10**6,
+    account_ceiling=10**6,
     rate_limit_backoff=(0.1, 0.2),
 )
 QUIET = replace(FAST, poll=60.0, poll_hub_down=60.0, settle=60.0)
