@@ -324,6 +324,19 @@ def test_balance_that_falls_without_any_fill_counts_two_seconds_later_while_some
     assert flat.locks() == ["RULE-018"]
 
 
+@pytest.mark.parametrize("mode", ["end_of_day", "intraday"])
+def test_change_of_the_configuration_while_the_balance_is_on_its_way_forgets_no_fill(mode: str) -> None:
+    desk = Desk(drawdown(mode=mode))
+    balance(desk, 50_000)
+    holding(desk, -200)
+    desk.trade(MNQ, -2, "-800")
+    desk.position(MNQ, 0)
+    desk.configure(rules(trailing_drawdown={"amount": 1000, "start_balance": 50_000, "mode": mode}, auth_loss_guard={}))
+    assert desk.gauge("RULE-018").value == "49200.00"
+    desk.trade(ES, -1, "-200")
+    assert desk.locks() == ["RULE-018"]
+
+
 def test_trades_that_are_read_again_are_in_the_balance_already() -> None:
     desk = Desk(drawdown(), accounts=())
     balance(desk, 49_200)

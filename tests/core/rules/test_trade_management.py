@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.core.decisions import Remember
+from daemon.core.decisions import Alert, Remember
 from daemon.core.engine import Engine
 from daemon.core.events import MoveRefused, OrderRecord, OrderUpdate, PositionRecord, PositionsSnapshot
 from daemon.core.units import SECOND_US, nanos_to_price, price_to_nanos
@@ -121,6 +121,22 @@ def test_at_most_one_move_a_second_and_the_last_one_is_not_forgotten() -> None:
     assert moves(desk) == {7: "103"}
 
 
+def test_second_move_comes_just_a_second_after_the_first() -> None:
+    desk = winning()
+    gained(desk, 20)
+    first = desk.acts()[-1].action.decided_at
+    moved(desk)
+    gained(desk, 22)
+    assert desk.engine.next_due == first + SECOND_US
+    desk.at = first + SECOND_US - 1
+    desk.wait(0)
+    assert moves(desk) == {}
+    desk.at += 1
+    desk.wait(0)
+    assert moves(desk) == {7: "103"}
+    assert desk.acts()[-1].action.decided_at == first + SECOND_US
+
+
 def test_stop_that_is_tighter_already_is_left() -> None:
     desk = winning(stop=103)
     gained(desk, 20)
@@ -143,6 +159,8 @@ def test_only_plain_working_stops_on_the_closing_side_are_moved() -> None:
     desk.position(MNQ, 1)
     desk.order(MNQ, -1, kind=OrderType.LIMIT, limit=110)
     desk.order(MNQ, 1, kind=OrderType.STOP, stop=110)
+    desk.order(MNQ, 1, kind=OrderType.STOP, stop=90)
+    desk.order(MNQ, -1, kind=OrderType.STOP_LIMIT, stop=95, limit=94)
     desk.order(MNQ, -1, kind=OrderType.TRAILING_STOP, stop=95)
     desk.order(MNQ, -1, kind=OrderType.STOP, stop=95, status=OrderStatus.SUSPENDED)
     desk.order(ES, -1, kind=OrderType.STOP, stop=95)
@@ -257,6 +275,7 @@ def test_first_quote_after_a_restart_is_seen_whatever_its_price() -> None:
             other = restarted(desk, stop_order(price=95 if size > 0 else 105, size=-size), held=size)
             gained(other, now, size)
             assert moves(other) == {7: "105" if size > 0 else "95"}
+            assert other.of(Alert) == []
 
 
 def test_at_most_one_move_a_second_over_a_change_of_the_configuration() -> None:

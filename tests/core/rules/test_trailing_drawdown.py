@@ -158,6 +158,7 @@ def test_other_start_balance_begins_anew_and_nothing_else_does() -> None:
     desk.configure(drawdown(start_balance=50_000, mode="intraday"))
     assert desk.gauge("RULE-018").worst == "highest 50000.00"
     balance(desk, "50500")
+    balance(desk, "50100")
     for config in (
         drawdown(start_balance=50_000, mode="intraday", lock_at=50_000),
         drawdown(start_balance=50_000),
