@@ -24,6 +24,9 @@ type Run = Callable[[Session, Call, Pause], Awaitable[None]]
 """Runs a call and sends its answer; raises nothing. `Pause` is for handlers that take long."""
 
 
+_SOON = 0.001
+
+
 @dataclass(slots=True, eq=False)
 class _Turn:
     """One call's time in the lane."""
@@ -54,7 +57,6 @@ class Lane:
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
         self.tasks: set[asyncio.Task[None]] = set()
-        self.served = 0
 
     def put(self, session: Session, call: Call) -> None:
         """Takes a call in; the session's `calls_in_flight` is the caller's to count up and down."""
@@ -116,7 +118,6 @@ class Lane:
 
         turn.began = self._clock()
         try:
-            self.served += 1
             await self._run(session, call, pause)
             session.flush()
         finally:
@@ -138,7 +139,7 @@ class Lane:
     def _step_aside(self, turn: _Turn) -> None:
         """A call that waits for something else, a disk for example, does not keep the others waiting."""
         left = self._limits.aside_seconds - (self._clock() - turn.began)
-        if turn.resting or left > 0.0:
+        if turn.resting or left > _SOON:
             delay = self._limits.aside_seconds if turn.resting else left
             turn.aside = self._loop.call_later(delay, self._step_aside, turn)
         else:

@@ -96,6 +96,7 @@ async def accept_for_ever(
     listener: socket.socket,
     protocol: Callable[[], asyncio.Protocol],
     on_failure: Callable[[OSError], None] = lambda error: None,
+    share: Share | None = None,
 ) -> None:
     """Accepts until it is cancelled, one after the other and with rests when many come: a neighbour that connects and
     connects takes a share of the loop's time, not all of it. `on_failure` hears once when nothing can be accepted.
@@ -104,7 +105,7 @@ async def accept_for_ever(
     cause by connecting and resetting at once (WinError 64; python/cpython issue 93821).
     """
     loop = asyncio.get_running_loop()
-    share = Share(_SHARE, credit=_CREDIT, longest=_LONGEST_REST)
+    share = share or Share(_SHARE, credit=_CREDIT, longest=_LONGEST_REST)
     failures = 0
     with _quiet_proactor(loop):
         while True:

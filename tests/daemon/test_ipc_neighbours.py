@@ -8,11 +8,12 @@ import json
 import random
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from daemon.ipc_server import Listening
-from daemon.ipc_sessions import IpcLimits
+from daemon.ipc_server import Handler, Listening
+from daemon.ipc_sessions import CallContext, CallsAtOnce, IpcLimits
 from shared.protocol import ErrorCode
 from shared.rpc_client import RpcClient
 from tests.daemon.ipc_support import KEY, Daemon, Lines, eventually, serving
@@ -276,3 +277,120 @@ async def test_client_library_when_squatters_hold_every_place_connects_and_logs_
         assert not (await client.authenticate(KEY)).second_factor_required
         assert await client.call("get_config") == {"version": 1}
         await client.close()
+
+
+class Counting(Daemon):
+    """A daemon that counts how many of its reading handlers are at work, and what an answer is as long as."""
+
+    def __init__(self, size: int = 0) -> None:
+        super().__init__()
+        self.answer = "x" * size
+        self.inside = self.most_inside = self.finished = 0
+
+    def handlers(self) -> dict[str, Handler]:
+        async def counting(params: Any, context: CallContext) -> object:
+            self.inside += 1
+            self.most_inside = max(self.most_inside, self.inside)
+            for _ in range(5):
+                await context.pause()
+                await asyncio.sleep(0)
+            self.inside -= 1
+            self.finished += 1
+            return self.answer
+
+        return {**super().handlers(), "get_pnl": counting, "subscribe": counting}
+
+
+async def test_calls_when_they_come_over_many_connections_run_one_at_a_time_and_all_are_answered() -> None:
+    daemon = Counting()
+    async with serving(daemon, limits=IpcLimits(at_once=CallsAtOnce(aside_seconds=60.0))) as (_, at):
+        clients = [await Lines.open(at) for _ in range(20)]
+        ask = b'{"jsonrpc":"2.0","id":%d,"method":"get_pnl","params":{"account_id":101}}\n'
+        for client in clients:
+            client.send(b"".join(ask % number for number in range(10)))
+        for client in clients:
+            assert sorted([(await client.read(20))["id"] for _ in range(10)]) == list(range(10))
+        assert (daemon.most_inside, daemon.finished) == (1, 200)
+        for client in clients:
+            await client.close()
+
+
+async def test_admin_when_a_call_of_another_is_being_answered_does_not_wait_for_it() -> None:
+    daemon = Daemon()
+    async with serving(daemon, limits=IpcLimits(at_once=CallsAtOnce(aside_seconds=60.0))) as (_, at):
+        admin, other = await get_in(at, admin=True), await Lines.open(at)
+        other.send(b'{"jsonrpc":"2.0","id":1,"method":"get_positions","params":{"account_id":101}}\n')
+        other.send(STATUS)
+        for _ in range(20):
+            assert "result" in await admin.ask("get_config", signed=True)
+        assert "get_status" not in [name for name, _, _ in daemon.calls]
+        daemon.release.set()
+        assert {(await other.read())["id"] for _ in range(2)} == {1}
+        await admin.close()
+        await other.close()
+
+
+async def test_reads_when_nobody_wants_their_answer_are_not_run() -> None:
+    daemon = Counting()
+    async with serving(daemon) as (_, at):
+        client = await Lines.open(at)
+        client.send(b'{"jsonrpc":"2.0","method":"get_pnl","params":{"account_id":101}}\n' * 50)
+        assert "result" in await client.ask("get_accounts")
+        assert daemon.most_inside == 0 and [name for name, _, _ in daemon.calls] == ["get_accounts"]
+        await client.close()
+
+
+async def test_subscription_when_asked_for_without_an_answer_needs_no_snapshot() -> None:
+    daemon = Counting()
+    async with serving(daemon) as (server, at):
+        client = await Lines.open(at)
+        client.send(b'{"jsonrpc":"2.0","method":"subscribe","params":{"topics":["status"]}}\n')
+        await eventually(lambda: server.wanted("status"))
+        server.publish("status", None, 7)
+        assert (await client.read())["params"] == {"topic": "status", "account_id": None, "data": 7, "seq": 1}
+        assert daemon.most_inside == 0
+        await client.close()
+
+
+async def test_calls_when_their_answers_are_not_read_are_not_run_and_nothing_piles_up() -> None:
+    daemon = Counting(size=900_000)
+    limits = IpcLimits(max_unsent=64 * 1024 * 1024, stalled_seconds=60.0)
+    async with serving(daemon, limits=limits) as (_, at):
+        lazy, good = await Lines.open(at), await Lines.open(at)
+        lazy.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        lazy.send(b'{"jsonrpc":"2.0","id":1,"method":"get_pnl","params":{"account_id":101}}\n' * 90)
+        for _ in range(40):
+            assert "result" in await good.ask("get_status")
+        await eventually(lambda: daemon.inside == 0)
+        held = daemon.finished
+        for _ in range(20):
+            assert "result" in await good.ask("get_status")
+        assert daemon.finished == held < 90
+        lazy.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(90):
+            assert len((await lazy.read(20))["result"]) == 900_000
+        for client in (lazy, good):
+            await client.close()
+
+
+async def test_lines_made_to_be_dear_when_they_come_are_refused_unjudged_and_leave_others_their_answers() -> None:
+    dear = [
+        b'{"jsonrpc":"2.0","id":"' + b"9" * 1_000_000 + b'","method":"get_status"}\n',
+        b'{"jsonrpc":"2.0","id":1,"method":"' + b"m" * 1_000_000 + b'"}\n',
+        b'{"jsonrpc":"2.0","id":1,"method":"get_status","params":' + b'{"a":' * 1100 + b"1" + b"}" * 1100 + b"}\n",
+        b'{"jsonrpc":"2.0","id":1,"method":"get_status","params":{"a":[' + b"[]," * 300_000 + b"1]}}\n",
+        b'{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"topics":[' + b'"pnl",' * 15_000 + b'"pnl"]}}\n',
+        b'{"jsonrpc":"2.0","id":1,"method":"get_pnl","params":{"account_id":' + b"9" * 5000 + b"}}\n",
+        b'{"jsonrpc":"2.0","id":1,"method":"get_enforcement_log","params":{"limit":1001}}\n',
+    ]
+    daemon = Daemon()
+    async with serving(daemon) as (_, at):
+        sender, tray = await Lines.open(at), await Lines.open(at)
+        for line in dear:
+            sender.send(line)
+            answer = await sender.read(20)
+            assert answer["error"]["code"] < 0 and len(json.dumps(answer)) < 2000
+            assert "result" in await tray.ask("get_status")
+        assert {name for name, _, _ in daemon.calls} == {"get_status"} and len(daemon.calls) == len(dear)
+        for client in (sender, tray):
+            await client.close()

@@ -1,11 +1,19 @@
-"""Closing connections linger for a moment only; alerts of the socket come at most once in a while."""
+"""Closing connections linger for a moment only, new ones are accepted with rests, alerts come once in a while."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 
 from daemon.ipc_alerts import IpcAlert, IpcAlerts
 from daemon.ipc_lingering import Lingering
+from daemon.ipc_listener import accept_for_ever, bind_loopback
+from daemon.ipc_server import IpcServer
+from daemon.ipc_sessions import Session
+from daemon.ipc_share import Share
+from shared.rpc_connection import ServerConnection
+from tests.daemon.ipc_support import eventually
 
 
 class Transport(asyncio.Transport):
@@ -70,3 +78,56 @@ def test_alerts_of_a_kind_come_once_in_a_while_and_logins_each_time() -> None:
     now = 60.0
     alerts.warn("port_taken", "The port is taken.")
     assert heard[-1] == IpcAlert("port_taken", "warning", "The port is taken.")
+
+
+class Budget(Share):
+    """Notes what is charged; `left` is the rest it asks for."""
+
+    def __init__(self) -> None:
+        super().__init__(0.5, credit=0.0, longest=60.0)
+        self.charged: list[float] = []
+        self.left = 0.0
+
+    def charge(self, seconds: float) -> None:
+        self.charged.append(seconds)
+
+    def wait(self) -> float:
+        return self.left
+
+
+async def test_connections_when_many_come_are_each_accounted_for_and_wait_for_the_rest() -> None:
+    listener, _ = bind_loopback("127.0.0.1", 0)
+    budget = Budget()
+    accepted = 0
+
+    def protocol() -> asyncio.Protocol:
+        nonlocal accepted
+        accepted += 1
+        return asyncio.Protocol()
+
+    accepting = asyncio.create_task(accept_for_ever(listener, protocol, share=budget))
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(10)]
+    await eventually(lambda: len(budget.charged) == 10)
+    assert accepted == 10 and min(budget.charged) > 0.0
+    budget.left = 60.0
+    clients += [socket.create_connection(listener.getsockname()) for _ in range(5)]
+    await eventually(lambda: len(budget.charged) == 11)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert accepted == 11
+    accepting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await accepting
+    for one in [*clients, listener]:
+        one.close()
+
+
+async def test_newcomer_when_it_sends_much_at_once_is_not_judged_first() -> None:
+    server = IpcServer("127.0.0.1", 0, None, {}, now=lambda: 0)
+    session = Session(server, 1, ServerConnection(None), lambda: 0.0)
+    session.connection.feed(
+        b'{"jsonrpc":"2.0","id":1,"method":"auth_begin","params":{"client_nonce":"%s"}}\n' % (b"a" * 64)
+    )
+    assert session.first_of_all
+    session.connection.feed(b"[" * 8000)
+    assert not session.first_of_all
