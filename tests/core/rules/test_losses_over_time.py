@@ -50,6 +50,21 @@ def test_realized_and_open_loss_together_lock(size: int, realized: str, ticks: i
     assert desk.wanted() == ({MNQ: 0, order: 0} if locked else {})
 
 
+@pytest.mark.parametrize("realized", ["-300", "-60", "250"])
+@pytest.mark.parametrize("size", [2, -2])
+def test_quote_that_reaches_the_limit_is_seen_whatever_was_realized_before(size: int, realized: str) -> None:
+    desk = Desk(TOTAL)
+    desk.position(MNQ, size, 21000)
+    desk.quote(MNQ, 21000 if size > 0 else "20999.75", "21000.25" if size > 0 else 21000)
+    desk.trade(ES, -1, realized)
+    room = 500 + int(realized)
+    for ticks in (room // 2, room - 1, room):
+        assert desk.locks() == []
+        price = 21000 - ticks * 0.25 * (1 if size > 0 else -1)
+        desk.quote(MNQ, price if size > 0 else price - 0.25, price if size < 0 else price + 0.25)
+    assert desk.locks() == ["RULE-014"]
+
+
 def test_losses_of_several_positions_are_summed_by_their_quotes() -> None:
     desk = Desk(TOTAL)
     desk.position(MNQ, 2, 21000)

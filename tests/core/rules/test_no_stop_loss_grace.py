@@ -208,6 +208,27 @@ def test_side_of_a_stop_is_told_once_there_is_a_price() -> None:
     assert desk.wanted() == {MNQ: 0}
 
 
+@pytest.mark.parametrize(
+    ("size", "stop", "closed"), [(2, 99.75, False), (2, 100, True), (-2, 100.25, False), (-2, 100, True)]
+)
+def test_without_any_price_the_entry_tells_the_side_of_a_stop(size: int, stop: float, closed: bool) -> None:
+    desk = Desk(CONFIG)
+    desk.position(MNQ, size)
+    desk.order(MNQ, -size, kind=OrderType.STOP, stop=stop)
+    desk.wait(1)
+    desk.wait(10.1)
+    desk.read_orders(*working(desk))
+    assert desk.wanted() == ({MNQ: 0} if closed else {})
+
+
+def test_read_begun_just_at_the_end_of_the_grace_is_enough() -> None:
+    desk = opened()
+    ends = desk.at + 10 * SECOND_US
+    desk.at = ends - 1000
+    desk.read_orders()
+    assert desk.wanted() == {MNQ: 0}
+
+
 def test_restart_does_not_begin_the_grace_anew() -> None:
     desk = opened(2)
     desk.wait(6)
@@ -283,3 +304,15 @@ def test_warnings_come_as_the_grace_runs_out() -> None:
     assert desk.gauge("RULE-008").percent == 98
     desk.order(MNQ, -1, kind=OrderType.STOP, stop=99)
     assert (desk.gauge("RULE-008").value, desk.gauge("RULE-008").percent) == ("all protected", 0)
+
+
+def test_position_that_another_rule_closes_with_its_orders_has_its_orders_cancelled_too() -> None:
+    desk = Desk(rules(no_stop_loss_grace={"grace_period_seconds": 5}, max_unrealized_profit={"target": 20}))
+    desk.enter(MNQ, 2)
+    order_id = desk.order(MNQ, -2, limit=200)
+    desk.wait(6)
+    desk.read_orders(desk.engine.account(101).orders[order_id])
+    assert desk.wanted() == {MNQ: 0}
+    desk.quote(MNQ, 140, 140.25)
+    desk.position(MNQ, 2)
+    assert desk.wanted() == {MNQ: 0, order_id: 0}

@@ -235,6 +235,36 @@ def test_without_lockout_new_exposure_is_taken_back_all_the_same() -> None:
     assert desk.wanted() == {}
 
 
+def test_without_lockout_a_window_of_a_symbol_is_about_that_symbol_alone() -> None:
+    config = hours(
+        per_instrument_sessions={"sessions": {"ES": DAY}},
+        lockout_outside_session=False,
+        close_positions_at_session_end=False,
+    )
+    desk = desk_at(at(2026, 11, 18, 20, 59), config)
+    desk.enter(ES, 1)
+    desk.enter(MNQ, 1)
+    go_to(desk, at(2026, 11, 18, 21))
+    other = desk.order(MNQ, 1)
+    desk.enter(MNQ, 2)
+    assert desk.wanted() == {}, other
+    order = desk.order(ES, 1)
+    desk.enter(ES, 1)
+    assert desk.wanted() == {ES: 1, order: 0}
+
+
+@pytest.mark.parametrize("lockout", [False, True])
+def test_position_turned_round_outside_is_closed_whole(lockout: bool) -> None:
+    config = hours(DAY, lockout_outside_session=lockout, close_positions_at_session_end=False)
+    desk = desk_at(at(2026, 11, 18, 20, 59), config)
+    desk.enter(MNQ, 3)
+    go_to(desk, at(2026, 11, 18, 21))
+    desk.trade(MNQ, -3, "0", order_id=5)
+    desk.trade(MNQ, -2, order_id=5)
+    desk.position(MNQ, -2)
+    assert desk.wanted() == {MNQ: 0}
+
+
 def test_without_lockout_but_closing_everything_goes_and_our_own_closes_are_left_to_work() -> None:
     desk = desk_at(at(2026, 11, 18, 20, 59), hours(DAY, lockout_outside_session=False))
     desk.position(MNQ, 2)
