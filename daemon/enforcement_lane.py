@@ -68,17 +68,19 @@ class AccountRead:
     """A successful read of an account's orders and, begun after it, of its positions; the core has judged both.
 
     In this order a fill between the two is counted as still in flight, never missed. `number` rises with every read of
-    the account; `started` is the monotonic time at which the first request was sent. `orders` is None when they could
-    not be read for some time; lanes that need them get no such read.
+    the account; `started` is the monotonic time at which the first request was sent. `orders` or `positions` is
+    None when they could not be read for some time; lanes that need them get no such read.
     """
 
     number: int
     started: float
     orders: OrdersSnapshot | None
-    positions: PositionsSnapshot
+    positions: PositionsSnapshot | None
 
     def position_size(self, contract_id: str) -> int:
-        """Signed contracts the read showed; a contract it does not name is flat."""
+        """Signed contracts the read showed; a contract it does not name is flat. ValueError without positions."""
+        if self.positions is None:
+            raise ValueError("positions could not be read")
         return sum(p.size for p in self.positions.positions if p.contract_id == contract_id)
 
     def closing_orders(self, contract_id: str, position: int) -> list[OrderRecord]:
@@ -239,9 +241,9 @@ class Lane(ABC):
         self._confirmed = False
 
     @property
-    def needs_orders(self) -> bool:
-        """Whether a read that shows only positions is of no use."""
-        return True
+    @abstractmethod
+    def needs(self) -> tuple[bool, bool]:
+        """Whether a read without orders, and one without positions, is of no use."""
 
     @abstractmethod
     def plan(self, view: View, now: float, read: AccountRead | None) -> Step:

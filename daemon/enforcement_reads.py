@@ -12,7 +12,7 @@ from daemon.broker import Broker, GatewayError
 from daemon.enforcement_lane import AccountRead
 
 if TYPE_CHECKING:
-    from daemon.core.events import Event, OrdersSnapshot
+    from daemon.core.events import Event, OrdersSnapshot, PositionsSnapshot
 
 LIMIT: Final = 60.0
 """Seconds for one read or one digestion. The broker bounds its calls itself; this is the belt to its braces."""
@@ -20,7 +20,7 @@ FRESH: Final = 0.05
 """A read that ended this many seconds ago still serves who asks now, if it began late enough for him."""
 LOUD_AFTER: Final = 3
 BLIND_AFTER: Final = 3
-"""Failed reads of the orders in a row after which positions are read without them, for whoever can do with that."""
+"""Failed reads of the orders, or of the positions, in a row after which the other serves who can do with that alone."""
 
 
 @dataclass(slots=True)
@@ -29,10 +29,11 @@ class _Waiter:
     newer_than: int
     closing: bool
     orders: bool
+    positions: bool
     future: asyncio.Future[AccountRead]
 
     def served_by(self, read: AccountRead) -> bool:
-        whole = read.orders is not None or not self.orders
+        whole = (read.orders is not None or not self.orders) and (read.positions is not None or not self.positions)
         return whole and read.started >= self.since and read.number > self.newer_than
 
 
@@ -61,9 +62,10 @@ class SharedReads:
         self._last: AccountRead | None = None
         self._last_ended = 0.0
         self._orders_failed = 0
+        self._positions_failed = 0
 
     def request(
-        self, since: float, newer_than: int, *, closing: bool = True, orders: bool = True
+        self, since: float, newer_than: int, *, closing: bool = True, orders: bool = True, positions: bool = True
     ) -> asyncio.Future[AccountRead]:
         """A read begun at or after `since` and numbered above `newer_than`, when one succeeds; cancel it to give up.
 
@@ -72,9 +74,10 @@ class SharedReads:
             newer_than: number of a read.
             closing: a close waits for it.
             orders: without the orders it is of no use.
+            positions: without the positions it is of no use.
         """
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(since, newer_than, closing, orders, loop.create_future())
+        waiter = _Waiter(since, newer_than, closing, orders, positions, loop.create_future())
         last = self._last
         if last is not None and loop.time() - self._last_ended <= FRESH and waiter.served_by(last):
             waiter.future.set_result(last)
@@ -122,20 +125,20 @@ class SharedReads:
         return bool(self._waiters)
 
     async def _try(self) -> Exception | None:
-        """One read. None when it succeeded, else what went wrong; positions alone may have been read all the same."""
+        """One read. None when it succeeded, else what went wrong; a part may have been read all the same."""
         loop = asyncio.get_running_loop()
         self._number += 1
         number, started = self._number, loop.time()
         closing = any(waiter.closing for waiter in self._waiters)
-        failed: Exception | None = None
         try:
-            orders, failed = await self._orders(closing=closing)
+            orders, failed = await self._part(self._broker.read_orders(self._account_id, closing=closing))
+            self._orders_failed = _in_a_row(self._orders_failed, failed)
             if failed is not None and (self._orders_failed < BLIND_AFTER or all(w.orders for w in self._waiters)):
                 return failed
-            async with asyncio.timeout(LIMIT):
-                positions = await self._broker.read_positions(self._account_id, closing=closing)
-            async with asyncio.timeout(LIMIT):
-                await self._deliver(positions)
+            positions, missed = await self._part(self._broker.read_positions(self._account_id, closing=closing))
+            self._positions_failed = _in_a_row(self._positions_failed, missed)
+            if missed is not None and (self._positions_failed < BLIND_AFTER or orders is None):
+                return missed
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -148,18 +151,24 @@ class SharedReads:
         for waiter in self._waiters:
             if not waiter.future.done() and waiter.served_by(read):
                 waiter.future.set_result(read)
-        return failed
+        return failed or missed
 
-    async def _orders(self, *, closing: bool) -> tuple[OrdersSnapshot | None, GatewayError | None]:
-        """The working orders, judged by the core; or None and why they cannot be read."""
+    async def _part[T: (OrdersSnapshot, PositionsSnapshot)](
+        self, reading: Awaitable[T]
+    ) -> tuple[T | None, GatewayError | None]:
+        """A snapshot, judged by the core; or None and why it cannot be read."""
         try:
             async with asyncio.timeout(LIMIT):
-                orders = await self._broker.read_orders(self._account_id, closing=closing)
+                snapshot = await reading
         except GatewayError as error:
-            # One that had no turn, or came too soon, says nothing about whether they can be read.
-            self._orders_failed += error.retry_after <= 0
             return None, error
-        self._orders_failed = 0
         async with asyncio.timeout(LIMIT):
-            await self._deliver(orders)
-        return orders, None
+            await self._deliver(snapshot)
+        return snapshot, None
+
+
+def _in_a_row(failures: int, error: GatewayError | None) -> int:
+    """Failures so far. One that had no turn, or came too soon, says nothing about whether it can be read."""
+    if error is None:
+        return 0
+    return failures + (error.retry_after <= 0)

@@ -295,8 +295,9 @@ class Enforcer:
         """A read as the step asks for, or None when it is no longer wanted."""
         if lane.account_id not in self._reads:
             self._reads[lane.account_id] = SharedReads(lane.account_id, self._broker, self._deliver, self._tell)
+        orders, positions = lane.needs
         awaited = self._awaited[lane] = self._reads[lane.account_id].request(
-            step.since, step.newer_than, closing=lane.closing, orders=lane.needs_orders
+            step.since, step.newer_than, closing=lane.closing, orders=orders, positions=positions
         )
         try:
             return await awaited

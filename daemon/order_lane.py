@@ -34,6 +34,11 @@ class OrderLane(Lane):
         super().__init__(account_id, contract_id)
         self.order_id = order_id
 
+    @property
+    def needs(self) -> tuple[bool, bool]:
+        """Positions say nothing of an order."""
+        return True, False
+
     def add(self, action: Action, now: float) -> None:
         super().add(action, now)
         if self.sending is None and (action.kind is ActionKind.CANCEL_ORDER or self.verdict is Verdict.ACCEPTED):

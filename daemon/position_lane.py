@@ -12,7 +12,8 @@ How each way to close too much is barred:
   core's value is the read's;
 * a size that no fill explains may be an old message come again: a partial close goes by a read;
 * the position turned round meanwhile: a partial close decided for the other side reads first;
-* orders that cannot be read: a full close is repeated only when the position has been the same for BLIND seconds.
+* orders, or positions, that cannot be read: a full close is repeated only when all that is known has been the same for
+  BLIND seconds.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ RECENT: Final = 30.0
 POLL_CAP: Final = 2.0
 """Seconds between reads while orders under way take the position off."""
 BLIND: Final = 10.0
-"""While orders cannot be read, a full close is repeated on two equal reads of the position, this far apart."""
+"""While orders or positions cannot be read, a full close is repeated on two equal reads of the other this far apart."""
 STUCK: Final = 10.0
 """A closing market order that works this long without any change is cancelled before its position is closed again."""
 
@@ -96,9 +97,10 @@ class PositionLane(Lane):
         return min((p.action.target for p in self.progress.values()), default=None)
 
     @property
-    def needs_orders(self) -> bool:
+    def needs(self) -> tuple[bool, bool]:
         """Only a full close can do without: what it finds already closed, the gateway does not close twice."""
-        return self.target != 0
+        partial = self.target != 0
+        return partial, partial
 
     @property
     def _acted(self) -> float:
@@ -190,7 +192,9 @@ class PositionLane(Lane):
         """Note what a read showed, and since when reads in a row have shown the same."""
         self.read_number = read.number
         self._side = (picture.position > 0) - (picture.position < 0)
-        taken_over = view.position_read_at(self.account_id, self.contract_id) >= read.positions.started_at
+        shown = read.positions
+        read_at = view.position_read_at(self.account_id, self.contract_id)
+        taken_over = shown is None or read_at >= shown.started_at
         if not taken_over and read.position_size(self.contract_id) != picture.position:
             # An event came during the read and says otherwise: it may be newer than the read, or late.
             self._steady = None
@@ -199,7 +203,7 @@ class PositionLane(Lane):
 
     def _doubt(self, now: float, read: AccountRead, *, whole: bool) -> float | None:
         """None when a mutation may follow on this read, else the time to read again."""
-        if read.orders is None:
+        if read.orders is None or read.positions is None:
             if self._steady is None or not whole:
                 return now + POLL_CAP
             return None if read.started >= self._steady.since + BLIND else self._steady.since + BLIND

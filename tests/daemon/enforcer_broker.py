@@ -135,7 +135,7 @@ class FakeBroker:
         self.read_latency = 0.01
         self.halted = False
         self.on_event: Callable[[Event], None] = lambda _: None
-        self.orders_down = False
+        self.orders_down = self.positions_down = False
         self.no_turn: dict[tuple[int, bool], float] = {}
         """Until when the request limit has no room: by account and whether it is for a close."""
         self.core: Knowledge | None = None
@@ -243,6 +243,8 @@ class FakeBroker:
         started, began = self.clock.now(), self.loop.time()
         self.reads.append((began, "positions", account_id))
         await self._read_latency()
+        if self.positions_down:
+            raise unreadable()
         found = tuple(
             PositionRecord(contract_id, book.shown, 1)
             for (owner, contract_id), book in self.books.items()
@@ -296,8 +298,12 @@ class FakeBroker:
             proven = core.confirmed_at[account_id, contract_id] >= last.began
             if recent or (not proven and core.emptied_at[account_id, contract_id] < ended):
                 state = "read"
-                blind = self.orders_down and call.name == "close"
-                if (positions_began if blind else min(orders_began, positions_began)) < ended:
+                seen = [orders_began, positions_began]
+                if call.name == "close" and self.orders_down:
+                    seen = [positions_began]
+                elif call.name == "close" and self.positions_down:
+                    seen = [self._orders_read.get(account_id, (-1e9, -1e9))[0]]
+                if min(seen) < ended:
                     self.violations.append(f"{call} went out without a read after the mutation that ended at {ended}")
         basis = (
             self._orders_read[account_id][0] - self.lag

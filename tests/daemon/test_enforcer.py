@@ -316,7 +316,7 @@ async def test_too_many_requests_when_a_read_is_told_waits_a_few_seconds_at_most
     assert [later - earlier for earlier, later in pairwise(at)] == pytest.approx([3.0, 5.0], abs=0.02)
 
 
-# --- orders that cannot be read
+# --- orders, or positions, that cannot be read
 
 
 @in_world
@@ -370,6 +370,56 @@ async def test_reduction_when_orders_cannot_be_read_is_not_repeated(world: World
     world.broker.orders_down = False
     await world.settled()
     assert world.broker.net(MNQ) == 2
+
+
+@in_world
+async def test_close_when_positions_cannot_be_read_is_repeated_on_two_equal_reads_of_the_orders(world: World) -> None:
+    await held(world)
+    world.broker.positions_down = True
+    world.broker.faults.append(Fault(ACCEPTED, effect=False))
+    world.core.limit(MNQ, 0)
+    await world.until(lambda: world.broker.net(MNQ) == 0, 30)
+    first, second = world.calls()
+    assert BLIND < second.at - first.at < BLIND + 6
+
+
+@in_world
+async def test_close_when_positions_cannot_be_read_never_goes_out_beside_one_that_works(world: World) -> None:
+    await held(world, size=4)
+    world.broker.positions_down = world.broker.halted = True
+    world.broker.pushes.append(Push(dropped=True))  # the core learns of the closing order by the read alone
+    world.core.limit(MNQ, 0)
+    await asyncio.sleep(9)
+    assert [call.name for call in world.calls()] == ["close"]
+    world.broker.halted = world.broker.positions_down = False
+    await world.settled()
+    assert world.broker.net(MNQ) == 0
+
+
+@in_world
+async def test_close_when_neither_can_be_read_is_not_repeated(world: World) -> None:
+    await held(world)
+    world.broker.positions_down = world.broker.orders_down = True
+    world.broker.faults.append(Fault(ACCEPTED, effect=False))
+    world.core.limit(MNQ, 0)
+    await asyncio.sleep(60)
+    assert len(world.calls()) == 1
+    world.broker.positions_down = world.broker.orders_down = False
+    await world.settled()
+    assert world.broker.net(MNQ) == 0
+
+
+@in_world
+async def test_cancel_when_positions_cannot_be_read_is_repeated(world: World) -> None:
+    await held(world, size=1)
+    order = world.broker.place(MNQ, OrderType.LIMIT, Side.BUY, 1)
+    world.broker.positions_down = True
+    world.broker.faults.extend([Fault(), Fault(UNCERTAIN, effect=False)])
+    world.core.limit(MNQ, 0)
+    await world.until(lambda: not world.broker.working(MNQ), 20)
+    assert [call.key for call in world.calls("cancel")] == [order, order]
+    world.broker.positions_down = False
+    await world.settled()
 
 
 # --- sizes that no fill explains

@@ -111,6 +111,10 @@ class Enforcing(RuleBasedStateMachine):
     def next_reads_fail(self, count: int) -> None:
         self.world.broker.read_faults.extend(unreadable() for _ in range(count))
 
+    @rule(down=st.booleans())
+    def positions_cannot_be_read(self, down: bool) -> None:
+        self.world.broker.positions_down = down
+
     @rule(contract=CONTRACTS, back=st.integers(1, 3))
     def old_event_comes_again(self, contract: str, back: int) -> None:
         pushed = self.world.broker.books[ACCOUNT, contract].pushed
@@ -140,7 +144,7 @@ class Enforcing(RuleBasedStateMachine):
         broker.faults.clear()
         broker.pushes.clear()
         broker.read_faults.clear()
-        broker.halted = False
+        broker.halted = broker.positions_down = False
         for _ in range(5):
             await asyncio.sleep(5)  # what is late arrives
             await world.core.deliver(await broker.read_orders(ACCOUNT))
