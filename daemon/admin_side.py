@@ -86,6 +86,17 @@ class AdminSide:
             await asyncio.wait({self._loading}, timeout=KEY_STORE_SECONDS)
         self._follower = LogFollower(lambda: server.wanted("log"), lambda data: server.publish("log", None, data))
 
+    def check_audit(self) -> None:
+        """See beside the daemon's work whether the audit log is as it was written."""
+        self._run(self._check_audit())
+
+    async def _check_audit(self) -> None:
+        broken = await self._audit.verify()
+        if broken is not None:
+            text = f"{broken.reason} Somebody may have changed the database: look at what else was changed."
+            logger.error("{}", text)
+            self.alert("error", text)
+
     async def close(self) -> None:
         """End what is under way."""
         self.api.close()

@@ -9,6 +9,7 @@ from typing import Final
 
 from loguru import logger
 
+from daemon.logs import gateway_log
 from daemon.windows.event_log import Entry, EventLog
 
 _MOST_EARLY: Final = 100
@@ -45,6 +46,11 @@ class Alarms:
     def alert(self, text: str, detail: str = "") -> None:
         """Something the admin has to know: one plain sentence, and for the log a technical detail."""
         logger.error("{}", f"{text} {detail}".rstrip())
+        self.send("error", text)
+
+    def gateway_alert(self, text: str, detail: str = "") -> None:
+        """As `alert`, of the gateway: noted in its own log too."""
+        gateway_log.error("{}", f"{text} {detail}".rstrip())
         self.send("error", text)
 
     def alert_from_thread(self, text: str) -> None:

@@ -95,6 +95,12 @@ class Host(Protocol):
     def status(self) -> str:
         """starting, healthy, degraded or stopping."""
 
+    def problems(self) -> list[str]:
+        """Why it is not healthy, one sentence each."""
+
+    def unknown_accounts(self) -> list[int]:
+        """Accounts that are to be monitored and that nothing is known of yet."""
+
     def connected(self, account_id: int) -> bool:
         """Whether the account's events are being received."""
 
@@ -166,6 +172,8 @@ class Api:
         now = host.clock.now()
         return {
             "status": host.status(),
+            "problems": host.problems(),
+            "unknown_accounts": host.unknown_accounts(),
             "version": host.version,
             "now": to_iso(now),
             "uptime": (now - host.started_at) // SECOND_US,

@@ -21,6 +21,7 @@ from daemon.gateway.pool import Gateways, preload
 from daemon.holdings import EngineHoldings
 from daemon.logins import Logins
 from daemon.options import Options
+from daemon.problems import problems, unknown_accounts, unused_overrides
 from daemon.snapshot import trades_since
 from daemon.store import Store
 from shared.config import AccountsConfig
@@ -73,7 +74,7 @@ class GatewaySide:
             self.logins.key,
             clock,
             deliver,
-            alarms.alert,
+            alarms.gateway_alert,
             lambda at: trades_since(engine, at),
             contracts=contracts,
             require_loopback=options.require_loopback,
@@ -104,6 +105,18 @@ class GatewaySide:
         accounts = self._engine.accounts.values()
         reconciled = all(account.reconciled for account in accounts if account.listed)
         return status.healthy and bool(status.accounts) and reconciled
+
+    def problems(self, *, time_known: bool) -> list[str]:
+        """What keeps it from being healthy, one sentence each."""
+        return problems(self.gateways.status(), self.logins.accounts, time_known=time_known)
+
+    def unknown_accounts(self) -> list[int]:
+        """Accounts that are to be monitored and that nothing is known of yet."""
+        return unknown_accounts(self.gateways.status(), self.logins.accounts, self._engine.accounts)
+
+    def unused_overrides(self) -> list[int]:
+        """Accounts that have rules of their own and that no login has."""
+        return unused_overrides(self._engine.config.accounts, self.gateways.status(), self._engine.accounts)
 
     def accounts_changed(self, accounts: AccountsConfig) -> None:
         """Another accounts.yaml may be in force: log in and out as it says, beside everything else."""

@@ -50,8 +50,8 @@ async def claim(home: Home, patience: float = PREDECESSOR_SECONDS) -> InstanceLo
         home.create()
     except OSError as error:
         raise StartError(
-            f"The home folder {home.root} cannot be used ({error.strerror}); choose another with --home or"
-            " make it writable."
+            f"The home folder {home.root} cannot be used: {error.filename or home.root} ({error.strerror}). Give that"
+            " folder to this user, or choose another home with --home."
         ) from error
     probe = home.run / f".probe-{os.getpid()}"
     lock = InstanceLock(home.run / "daemon.lock")

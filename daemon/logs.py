@@ -2,7 +2,7 @@
 
     daemon.log       everything but the gateway's wire
     enforcement.log  lockouts, closes, cancels and their confirmation
-    api.log          the gateway: requests, hubs, what the SDK and its libraries say
+    api.log          the gateway: requests, hubs, logins, what the SDK and its libraries say
     error.log        errors of all of them
     public/activity.log   what the trader should know, one plain sentence a line
 
@@ -33,6 +33,8 @@ enforcement_log = logger.bind(channel="enforcement")
 """Lockouts set and cleared, closes and cancels, with the numbers behind them."""
 api_log = logger.bind(channel="api")
 """What goes to and comes from the gateway."""
+gateway_log = logger.bind(channel="gateway")
+"""What became of logins, hubs and accounts: in daemon.log and in api.log."""
 activity_log = logger.bind(channel="activity")
 """What the trader reads in public/activity.log: warnings, enforcement, lockouts; plain sentences, nothing secret."""
 
@@ -60,7 +62,11 @@ CHECKPOINTS: Final[dict[CheckpointName, tuple[int, str]]] = {
 """The eight points at which a log shows how far the daemon has come, in order."""
 
 _PER_EVENT: Final = frozenset({"event_received", "rule_evaluated"})
+_START: Final = 7
+"""The points up to this one are logged in their order; what comes sooner waits for those before it."""
 _seen: set[str] = set()
+_held: dict[int, Callable[[], None]] = {}
+_passed: list[int] = [0]
 
 _API_LOGGERS: Final = ("project_x_py", "pysignalr", "websockets", "httpx", "httpcore", "hpack", "h2")
 _QUIET_LOGGERS: Final = {
@@ -121,8 +127,7 @@ class Logs:
         if channel == "activity":
             self._writer.put(("activity",), lambda: _activity_line(record))
             return
-        name = channel if channel in ("enforcement", "api") else "daemon"
-        names: tuple[str, ...] = ("daemon", "enforcement") if name == "enforcement" else (name,)
+        names: tuple[str, ...] = _FILES_OF.get(str(channel), ("daemon",))
         if record["level"].no >= logging.ERROR:
             names += ("error",)
         self._writer.put((*names, "console"), lambda: _line(record, str(message)))
@@ -159,12 +164,15 @@ def setup(
     writer = LogWriter(files, console=console, redact=redact)
     logger.remove()
     _seen.clear()
+    _held.clear()
+    _passed[0] = 0
     logs = Logs(writer, files, level)
     capture_standard_logging(level)
     atexit.register(logs.close)
     return logs
 
 
+_FILES_OF: Final = {"enforcement": ("daemon", "enforcement"), "api": ("api",), "gateway": ("daemon", "api")}
 _FILES: Final = ("daemon", "enforcement", "api", "error")
 
 
@@ -193,7 +201,11 @@ class _ToLoguru(logging.Handler):
         level: str | int = record.levelno
         with contextlib.suppress(ValueError):
             level = logger.level(record.levelname).name
-        origin = {"channel": "api"} if record.name.split(".")[0] in _API_LOGGERS else {}
+        origin = {}
+        if record.name.split(".")[0] in _API_LOGGERS:
+            origin = {"channel": "api"}
+        elif record.name.startswith("daemon.gateway"):
+            origin = {"channel": "gateway"}
         bound = logger.bind(origin=record.name, **origin)
         try:
             text = record.getMessage()
@@ -214,8 +226,17 @@ def checkpoint(name: CheckpointName, **facts: object) -> None:
         _seen.add(name)
     number, title = CHECKPOINTS[name]
     details = ", ".join(f"{key}={value}" for key, value in facts.items())
-    log = enforcement_log if name == "enforcement_triggered" else logger
-    log.info(f"[{number}/8] {title}{f': {details}' if details else ''}")
+    text = f"[{number}/8] {title}{f': {details}' if details else ''}"
+    if number > _START:
+        enforcement_log.info("{}", text)
+        return
+    if number <= _passed[0]:
+        logger.info("{}", text)  # again: of a daemon that was restarted within the process
+        return
+    _held[number] = lambda: logger.info("{}", text)
+    while _passed[0] + 1 in _held:
+        _passed[0] += 1
+        _held.pop(_passed[0])()
 
 
 def activity(text: str) -> None:

@@ -39,7 +39,7 @@ def runs(logs: Path, present_pid: int, most: int = 20) -> list[dict[str, Any]]:
                 _read(file.read().decode("utf-8", "replace"), found)
         except OSError:
             continue
-    hung = {int(path.stem.partition("-")[2]) for path in logs.glob("hang-*.txt") if path.stem[5:].isdecimal()}
+    hung = {int(path.stem[5:]) for path in logs.glob("hang-*.txt") if path.stem[5:].isdecimal() and _has_content(path)}
     latest = max((run.started_at for run in found), default="")
     for run in found:
         if run.pid == present_pid and run.started_at == latest:
@@ -56,6 +56,14 @@ def runs(logs: Path, present_pid: int, most: int = 20) -> list[dict[str, Any]]:
     for row in rows:
         del row["last_line_at"]
     return rows
+
+
+def _has_content(path: Path) -> bool:
+    """An empty file only says that the daemon was watched."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _files(logs: Path) -> list[Path]:

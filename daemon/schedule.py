@@ -56,7 +56,7 @@ class Clock(Protocol):
 
 
 class Schedule:
-    """Starts and stops the jobs. `alert` takes a sentence for people."""
+    """Starts and stops the jobs. `alert` takes a sentence for people; `look` is called with every heartbeat."""
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class Schedule:
         store: Pruning,
         clock: Clock,
         alert: Callable[[str], None],
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self._heartbeat = heartbeat
         self._configuration = configuration
@@ -74,6 +75,7 @@ class Schedule:
         self._store = store
         self._clock = clock
         self._alert = alert
+        self._look = look
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600}
         )
@@ -97,6 +99,7 @@ class Schedule:
 
     async def _beat(self) -> None:
         self._heartbeat.beat()
+        self._look()
 
     async def _watch(self) -> None:
         self._configuration.watch()

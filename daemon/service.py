@@ -40,6 +40,7 @@ from daemon.journal import Journal
 from daemon.known_time import CLOCK_KEY, KnownTime
 from daemon.memory_watch import MemoryWatch
 from daemon.options import Options, program_version
+from daemon.problems import UnusedOverrides
 from daemon.protection import Configuration
 from daemon.restore import open_restored
 from daemon.schedule import Schedule
@@ -124,6 +125,7 @@ class Service:
         await self._open_socket(active)
         self._start_timers()
         self._guard()
+        self.admin.check_audit()
         # What the start left behind stays for good: the collector need not walk through it between event and order.
         gc.collect()
         gc.freeze()
@@ -271,6 +273,7 @@ class Service:
             store=self.store,
             clock=self.clock,
             alert=self.alarms.alert,
+            look=UnusedOverrides(self._gateway_side.unused_overrides, self.alarms.alert).look,
         )
         schedule.start()
         self.shutdown.add("the timers", 0.5, schedule.stop)
@@ -328,6 +331,14 @@ class Service:
         if not self.time.known:
             return "degraded"
         return "healthy" if self._gateway_side.healthy() else "degraded"
+
+    def problems(self) -> list[str]:
+        """Why it is not healthy, one sentence each."""
+        return self._gateway_side.problems(time_known=self.time.known)
+
+    def unknown_accounts(self) -> list[int]:
+        """Accounts that are to be monitored and that nothing is known of yet."""
+        return self._gateway_side.unknown_accounts()
 
     def connected(self, account_id: int) -> bool:
         """Whether the account's events are being received."""

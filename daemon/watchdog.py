@@ -124,5 +124,8 @@ class Watchdog:
     def _prune(self) -> None:
         with contextlib.suppress(OSError):
             dumps = sorted(self._file.parent.glob("hang-*.txt"), key=lambda path: path.stat().st_mtime)
+            for empty in [path for path in dumps if path.stat().st_size == 0]:
+                empty.unlink()  # of a daemon that was killed, not one that hung
+                dumps.remove(empty)
             for old in dumps[:-KEPT_DUMPS]:
                 old.unlink()

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shared.paths import find_home
@@ -52,6 +53,8 @@ def _show(answer: dict[str, Any], accounts: list[dict[str, Any]]) -> None:
             f"This PC's clock is off by {offset} s." if abs(offset) >= 1 else "The gateway has not told the time."
         )
         console.print(f"[yellow]{sentence}[/yellow]")
+    for problem in answer.get("problems", []):
+        console.print(f"[yellow]{escape(problem)}[/yellow]")
     table = Table()
     for title in ("Account", "Name", "State", "Realized", "Unrealized", "Positions"):
         table.add_column(title, justify="right" if title in {"Realized", "Unrealized", "Positions"} else "left")
@@ -67,4 +70,6 @@ def _show(answer: dict[str, Any], accounts: list[dict[str, Any]]) -> None:
             row["unrealized"] or "?",
             str(row["positions"]),
         )
+    for number in answer.get("unknown_accounts", []):
+        table.add_row(str(number), "", "unknown", "?", "?", "?")
     console.print(table)

@@ -303,3 +303,21 @@ def test_file_when_the_disk_is_full_counts_what_was_lost(tmp_path: Path) -> None
     assert file.write("four\n", TODAY)
     file.close()
     assert (tmp_path / "daemon.log").read_text() == "... 3 lines could not be written\nfour\n"
+
+
+def test_point_when_it_comes_before_its_turn_waits_for_those_before_it(written: Logs, tmp_path: Path) -> None:
+    for name in ("service_start", "config_loaded", "rules_initialized", "event_received"):
+        checkpoint(name)
+    checkpoint("enforcement_triggered")
+    checkpoint("sdk_connected")
+    checkpoint("event_loop_running")
+    assert written.flush()
+    numbers = [line.split("[")[1][0] for line in lines(tmp_path, "daemon")]
+    assert numbers == ["1", "2", "8", "3", "4", "5", "6"]
+
+
+def test_gateways_words_are_in_the_daemons_log_and_in_its_own(written: Logs, tmp_path: Path) -> None:
+    logging.getLogger("daemon.gateway.login").warning("Login trader1: refused")
+    assert written.flush()
+    for name in ("daemon", "api"):
+        assert [line.split(": ", 1)[1] for line in lines(tmp_path, name)] == ["Login trader1: refused"]

@@ -119,3 +119,17 @@ async def test_watchdog_when_started_keeps_the_newest_dumps_only(tmp_path: Path)
     watchdog.stop()
 
     assert len(list(tmp_path.glob("hang-*.txt"))) == KEPT_DUMPS
+
+
+async def test_start_removes_the_empty_files_of_daemons_that_were_killed_and_keeps_those_that_hung(
+    tmp_path: Path,
+) -> None:
+    killed, hung = tmp_path / "hang-1.txt", tmp_path / "hang-2.txt"
+    killed.touch()
+    hung.write_text("The daemon hung.\n", encoding="utf-8")
+    watchdog = Watchdog(tmp_path)
+    watchdog.start()
+    try:
+        assert not killed.exists() and hung.exists()
+    finally:
+        watchdog.stop()

@@ -313,3 +313,14 @@ async def test_gateway_on_another_machine_is_refused_where_loopback_is_demanded(
         code, said = await refused(here, capsys)
         assert code == 2
         assert "192.0.2.1" in said
+
+
+async def test_home_when_a_folder_of_it_cannot_be_used_names_that_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world(tmp_path, LOSS, started=False) as made:
+        made.home.journal.rmdir()
+        made.home.journal.write_text("in the way", encoding="utf-8")
+        code, said = await refused(made, capsys)
+        assert code == 1
+        assert f"cannot be used: {made.home.journal} (" in said
