@@ -135,7 +135,10 @@ class Judge:
             self.lock(account, rule_id, verdict, out)
         elif isinstance(verdict, Flatten):
             position = account.positions.get(verdict.contract_id)
-            if position is not None and verdict.contract_id not in account.latches:
+            latch = account.latches.get(verdict.contract_id)
+            if latch is not None:
+                latch.cancel_orders |= verdict.cancel_orders  # another rule may want the orders gone as well
+            elif position is not None:
                 direction = 1 if position.size > 0 else -1
                 account.latches[verdict.contract_id] = Latch(rule_id, verdict.reason, direction, verdict.cancel_orders)
         elif isinstance(verdict, ReadOrders):
