@@ -115,13 +115,10 @@ def _locks_all_day(rule: ScheduledFlatten | None, reset: ResetConfig) -> bool:
 
 
 def _contracts(old: MaxContracts, new: MaxContracts, _context: Context) -> Tree:
-    close_all = old.close_all or new.close_all
-    kept = {"close_all": close_all, "reduce_to_limit": not close_all}
-    if old.count_type == new.count_type:
-        return kept | {"limit": min(old.limit, new.limit)}
     # All contracts together are at least as many as are counted in any other way.
-    stricter = new if new.count_type == "gross" and new.limit <= old.limit else old
-    return kept | {"count_type": stricter.count_type, "limit": stricter.limit}
+    counts_more = new.count_type in {old.count_type, "gross"}
+    stricter = new if counts_more and new.limit <= old.limit and new.close_all >= old.close_all else old
+    return {name: getattr(stricter, name) for name in ("count_type", "limit", "close_all", "reduce_to_limit")}
 
 
 def _at_most(first: int | None, second: int | None) -> int | None:
@@ -129,6 +126,19 @@ def _at_most(first: int | None, second: int | None) -> int | None:
 
 
 def _per_instrument(old: MaxContractsPerInstrument, new: MaxContractsPerInstrument, _context: Context) -> Tree:
+    named = {*old.by_symbol, *new.by_symbol}
+    pairs = [(old.limit_for(symbol), new.limit_for(symbol)) for symbol in named]
+    pairs.append((old.unknown_limit, new.unknown_limit))
+    if old.enforcement == new.enforcement:
+        enforcement = old.enforcement
+    elif old.enforcement == "close_all":
+        return {name: getattr(old, name) for name in ("enforcement", "limits", "unknown_symbol_action")}
+    else:
+        enforcement = new.enforcement if all(_as_tight(after, before) for before, after in pairs) else old.enforcement
+    return {"enforcement": enforcement, **_symbol_limits(old, new)}
+
+
+def _symbol_limits(old: MaxContractsPerInstrument, new: MaxContractsPerInstrument) -> Tree:
     others = _at_most(old.unknown_limit, new.unknown_limit)
     action = new.unknown_symbol_action if new.unknown_limit == others else old.unknown_symbol_action
     before, after = old.by_symbol, new.by_symbol
