@@ -80,6 +80,7 @@ class ConfigurationService:
         self._on_change = on_change
         self._on_alert = on_alert
         self._trials: KeyTrials | None = None
+        self._told_waiting: set[tuple[str, int]] = set()
         self._seen = self._signature()
         self._state, self.start_report, written = open_configuration(home, now(), next_reset)
         for path in written:
@@ -127,7 +128,7 @@ class ConfigurationService:
         """Put into force what has waited long enough."""
         applied = self._state.advance(self._now())
         if applied:
-            logger.warning("Waiting changes of the configuration take effect: {}", _names(applied))
+            logger.warning("Waiting changes of the configuration take effect: {}.", _names(applied))
             self._changed()
 
     def watch(self) -> None:
@@ -314,11 +315,18 @@ class ConfigurationService:
     def _tell(self, report: Report) -> None:
         for error in report.errors:
             self._on_alert(f"{error} The configuration in force stays as it was.")
-        if report.applied:
-            logger.warning("Changes of the configuration take effect: {}", _names(report.applied))
-        if report.pending:
-            at = to_iso(report.pending[0].effective_at)
-            logger.warning("Changes that loosen protection wait until {}: {}", at, _names(report.pending))
+        now = [item for item in report.applied if not _needs_a_start(item)]
+        later = [item for item in report.applied if _needs_a_start(item)]
+        if now:
+            logger.warning("Changes of the configuration take effect: {}.", _names(now))
+        if later:
+            logger.warning("Changes that take effect at the next start: {}.", _names(later))
+        # Each of them once, not whenever a file is saved.
+        fresh = [waiting for waiting in report.pending if (waiting.id, waiting.effective_at) not in self._told_waiting]
+        self._told_waiting = {(waiting.id, waiting.effective_at) for waiting in report.pending}
+        if fresh:
+            at = to_iso(fresh[0].effective_at)
+            logger.warning("Changes that loosen protection wait until {}: {}.", at, _names(fresh))
 
     def _changed(self) -> None:
         self._on_change(self._state.active, self._state.no_reset_before)
@@ -354,6 +362,7 @@ class ConfigurationService:
                     "old": _plain(item.change.old),
                     "new": _plain(item.change.new),
                     "effect": item.change.effect,
+                    "takes_effect": "next start" if _needs_a_start(item) else "now",
                 }
                 for item in report.applied
             ],
@@ -368,8 +377,33 @@ def refusal(method: str, errors: ConfigErrors) -> RpcError:
     return RpcError(ErrorCode.INVALID_PARAMS, f"{method}: {errors.errors[0]}", {"errors": rows})
 
 
+def _needs_a_start(item: FileChange) -> bool:
+    """Whether a change counts only from the daemon's next start on: its socket stays where programs have found it."""
+    return item.file == "risk_config.yaml" and item.change.steps[0] == "ipc"
+
+
 def _names(changes: Sequence[FileChange]) -> str:
-    return "; ".join(f"{item.change.path} {item.change.old} -> {item.change.new}" for item in changes)
+    return "; ".join(f"{item.change.path} {_change_in_words(item.change.old, item.change.new)}" for item in changes)
+
+
+def _change_in_words(old: Any, new: Any) -> str:
+    if new is None:
+        return f"removed (it was {in_words(old)})"
+    if old is None:
+        return f"added as {in_words(new)}"
+    return f"changed from {in_words(old)} to {in_words(new)}"
+
+
+def in_words(value: Any) -> str:
+    """A setting as a person would write it in the file."""
+    plain = _plain(value)
+    if isinstance(plain, dict):
+        return "{" + ", ".join(f"{key}: {in_words(item)}" for key, item in plain.items()) + "}"
+    if isinstance(plain, list):
+        return "[" + ", ".join(map(in_words, plain)) + "]"
+    if isinstance(plain, bool):
+        return "true" if plain else "false"
+    return "nothing" if plain is None else str(plain)
 
 
 def _trees(configuration: Configuration) -> Row:

@@ -7,8 +7,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 
-from loguru import logger
-
 from daemon.admin_key import AdminKeyError, remove_admin_key, write_admin_key
 from daemon.config_writing import write_atomically
 from daemon.ipc_server import Handler, IpcAlert, IpcServer, SecondFactorCheck
@@ -58,8 +56,6 @@ class Endpoint:
             self._alert(f"The socket could not be opened ({error.strerror}); accounts are protected all the same.")
             self._take_back()
             return None
-        if listening.note is not None:
-            logger.warning("{}", listening.note)
         self._address = {"host": listening.host, "port": listening.port}
         self.server = server
         return server

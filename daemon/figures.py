@@ -11,6 +11,7 @@ from typing import Any
 from daemon.core.engine import Engine
 from daemon.core.state import AccountState, Position
 from daemon.core.units import dollars, to_iso
+from daemon.gauge_words import gauge_sentence
 from daemon.store.rows import lockout_row
 from daemon.store.statements import STATEMENTS
 from shared.models import RULE_NAMES, PositionType
@@ -166,10 +167,9 @@ def rule_rows(engine: Engine, account: AccountState) -> list[Row]:
         }
         gauge = engine.gauge(account, state) if state is not None else None
         if gauge is not None:
-            about = f" ({gauge.worst})" if gauge.worst else ""
             row["value"], row["limit"] = gauge.value, gauge.limit
             row["share"] = None if gauge.percent is None else gauge.percent / 100
-            row["sentence"] = f"{gauge.value} of {gauge.limit}{about}."
+            row["sentence"] = gauge_sentence(name.key, gauge)
         if state is not None and state.failed:
             row["sentence"] = "This rule cannot be judged at present; see the log."
         rows.append(row)

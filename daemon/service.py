@@ -371,6 +371,7 @@ class Service:
     def _configuration_changed(self, configuration: Configuration, no_reset_before: int) -> None:
         self.deliver(ConfigChanged(self.clock.now(), configuration.risk, configuration.holidays, no_reset_before))
         self.logs.set_level(configuration.risk.logging.level)
+        self.logs.set_retention(configuration.risk.logging.retention_days)
         self._gateway_side.accounts_changed(configuration.accounts)
         self.announcer.configuration_changed({"pending": self.configuration.pending_rows()})
 

@@ -152,7 +152,7 @@ async def _play(scene: Scene, stage: Stage, service: Service, observer: Observer
     own = [lock for lock in (*record.lockouts, *held.locks.values()) if lock.rule_id == name.rule_id]
     if own:
         ends = own[-1].expires_at
-        until = "allowed again" if own[-1].kind == "api" else "without end"
+        until = "trading is allowed again" if own[-1].kind == "api" else "its condition ends"
         if ends is not None:
             until = local_text(ends, service.clock.now(), "America/New_York")
     elif scene.locks:

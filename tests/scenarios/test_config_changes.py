@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -215,3 +217,43 @@ async def test_subscriber_gets_the_snapshot_and_then_what_happens(tmp_path: Path
         await eventually(lambda: any("confirmed" in str(message) for message in heard), "the close is told")
         assert "RULE-003" in str(heard) and "lockout_set" in str(heard)
         await asyncio.sleep(0)
+
+
+async def test_port_when_changed_is_said_to_count_from_the_next_start_and_does(tmp_path: Path) -> None:
+    async with world(tmp_path, loss(-500)) as here:
+        admin = await here.admin()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        result = await asked(admin, "set_config", {"patch": {"ipc": {"port": port}, "logging": {"level": "DEBUG"}}})
+        assert {row["path"]: row["takes_effect"] for row in result["applied"]} == {
+            "ipc.port": "next start",
+            "logging.level": "now",
+        }
+        assert await asked(admin, "get_status"), "the socket is where it was"
+        here.service.logs.flush()
+        said = (here.home.logs / "daemon.log").read_text(encoding="utf-8")
+        assert "Changes that take effect at the next start: ipc.port " in said
+        await admin.close()
+        await here.stop()
+        await here.start()
+        assert json.loads(here.home.endpoint.read_text(encoding="utf-8"))["port"] == port
+
+
+async def test_changes_are_logged_as_people_write_them_and_those_that_wait_once(tmp_path: Path) -> None:
+    async with world(tmp_path, loss(-500)) as here:
+        admin = await here.admin()
+        rules: dict[str, Any] = {"daily_realized_loss": {"limit": -900}, "symbol_blocks": {"blocked_symbols": ["RTY"]}}
+        await asked(admin, "set_config", {"patch": {"rules": rules}})
+        here.home.risk_config_file.write_text("rules: {\n", encoding="utf-8")
+        for _ in range(2):
+            await asked(admin, "reload_config")
+        await asked(admin, "set_config", {"yaml": yaml.safe_dump({"ipc": {"port": 0}, "rules": rules})})
+        await admin.close()
+        here.service.logs.flush()
+        lines = (here.home.logs / "daemon.log").read_text(encoding="utf-8").splitlines()
+        told = [line for line in lines if "daemon.configuration" in line]
+        assert not [line for line in told if "Decimal" in line or "None" in line or "'" in line], told
+        assert any("rules.symbol_blocks added as {" in line and "blocked_symbols: [RTY]" in line for line in told), told
+        (waits,) = [line for line in told if "loosen protection wait" in line]
+        assert waits.endswith("rules.daily_realized_loss.limit changed from -500 to -900.")
