@@ -19,6 +19,9 @@ from daemon.core.units import SECOND_US
 READS_APART_US = 10 * SECOND_US
 """An exit found by a read of the positions is in the read of the trades that follows it, at most so much later."""
 
+OWED_US = 60 * SECOND_US
+"""How long fills are taken for those of a balance that came before them."""
+
 
 @dataclass(slots=True)
 class _Half:
@@ -165,18 +168,21 @@ def _add(halves: dict[str, _Half], contract_id: str, half: _Half, now: int) -> N
 class BalanceInFlight:
     """The account's balance as it goes with the fills told so far. Asked at each judgement of one rule.
 
-    The balance comes as a message of its own. One that comes after its fills takes their place; one that comes before
-    them, while anything is open, waits for them, until `until` (microseconds UTC) at most. `net_then`: the day's net
-    P&L when the balance last came; what a rule before this one knew of it may be set at the begin.
+    The balance comes as a message of its own. One that comes after its fills takes their place. One that comes before
+    them is owed fills of its sign: while anything is open it waits for them, until `until` (microseconds UTC) at most,
+    and for a minute they are taken for its own. `net_then`: the day's net P&L that the balance contains; what a rule
+    before this one knew of it may be set at the begin.
     """
 
-    __slots__ = ("_balance", "_before", "_net", "_read_at", "net_then", "until")
+    __slots__ = ("_balance", "_before", "_net", "_owed", "_owed_until", "_read_at", "net_then", "until")
 
     def __init__(self) -> None:
         self._balance: int | None = None
         self._before = 0
         self._read_at = (0, 0)
         self._net = 0
+        self._owed = 0
+        self._owed_until = 0
         self.net_then: int | None = None
         self.until: int | None = None
 
@@ -191,15 +197,19 @@ class BalanceInFlight:
             self._balance, self._read_at, self._net = balance, read_at, net  # the configuration changed: go on
         elif self._balance is None or self.net_then is None or read_at != self._read_at:
             # Another day, or trades that were read: they are in the balance, unless they have only just been made.
-            self._balance, self._read_at, self._net, self.net_then, self.until = balance, read_at, net, net, None
+            self._balance, self._read_at, self._net, self.net_then = balance, read_at, net, net
+            self._owed, self.until = 0, None
             return balance
-        told, self._net = net != self._net, net
+        told, self._net = net - self._net, net
         if balance != self._balance:
-            if net == self.net_then and exits:
-                self._before, self.until = self._balance, now + SETTLING_US
+            self._owed = balance - self._balance if net == self.net_then else 0
+            self._owed_until = now + OWED_US
+            self._before, self.until = self._balance - net, now + SETTLING_US if self._owed and exits else None
             self._balance, self.net_then = balance, net
-        elif told and self.until is not None:
-            self.net_then, self.until = net, None  # the fills of a balance that came before them
-        if self.until is not None and (now >= self.until or not exits):
+        elif told * self._owed > 0 and now < self._owed_until:
+            part = min(told, self._owed, key=abs)
+            self.net_then += part
+            self._owed -= part
+        if not self._owed or not exits or (self.until is not None and now >= self.until):
             self.until = None
-        return self._before if self.until is not None else balance + net - self.net_then
+        return self._before + net if self.until is not None else balance + net - self.net_then

@@ -337,6 +337,26 @@ def test_change_of_the_configuration_while_the_balance_is_on_its_way_forgets_no_
     assert desk.locks() == ["RULE-018"]
 
 
+@pytest.mark.parametrize("late", [0.1, 1.9, 2.1, 30])
+@pytest.mark.parametrize("flat", [False, True])
+def test_fill_told_long_after_its_balance_is_in_it(late: float, flat: bool) -> None:
+    desk = Desk(drawdown())
+    balance(desk, 50_000)
+    holding(desk, -150)
+    if flat:
+        desk.position(MNQ, 0)
+    balance(desk, 49_400)
+    desk.position(MNQ, 0)
+    desk.wait(late)
+    desk.trade(MNQ, -2, "-600")
+    assert desk.gauge("RULE-018").value == "49400.00"
+    desk.wait(3)
+    assert desk.gauge("RULE-018").value == "49400.00"
+    desk.trade(ES, -1, "-100")
+    assert desk.gauge("RULE-018").value == "49300.00"
+    assert desk.locks() == []
+
+
 def test_trades_that_are_read_again_are_in_the_balance_already() -> None:
     desk = Desk(drawdown(), accounts=())
     balance(desk, 49_200)
@@ -380,7 +400,7 @@ def test_messages_in_any_order_decide_what_the_truth_decides(steps: list[tuple[i
         assert set(desk.locks()) == must
         if must:
             return
-        if held and abs(held + size) <= abs(held) and held * size < 0:
+        if held * size < 0 and abs(size) <= abs(held):
             pnl = (price - entry) * -size * 2
             cash, realized, held = cash + pnl, realized + pnl, held + size
         elif held == 0:
