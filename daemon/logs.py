@@ -15,6 +15,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -244,14 +245,20 @@ def activity(text: str) -> None:
     activity_log.info("{}", text)
 
 
+_UNSEEN: Final = re.compile(
+    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff]"
+)
+"""Characters that colour a terminal, turn a line round or hide in it; anybody may have named an account so."""
+
+
 def _line(record: Record, text: str) -> str:
     time = record["time"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     origin = record["extra"].get("origin") or record["name"] or "?"
     # Continued lines are indented: no text from outside can pass for a line of its own.
-    body = text.rstrip("\n").replace("\r", " ").replace("\n", "\n    ")
+    body = _UNSEEN.sub(" ", text.rstrip("\n")).replace("\r", " ").replace("\n", "\n    ")
     return f"{time}Z {record['level'].name:<8} {origin}: {body}\n"
 
 
 def _activity_line(record: Record) -> str:
     time = record["time"].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{time} UTC  {' '.join(record['message'].split())}\n"
+    return f"{time} UTC  {' '.join(_UNSEEN.sub(' ', record['message']).split())}\n"

@@ -321,3 +321,13 @@ def test_gateways_words_are_in_the_daemons_log_and_in_its_own(written: Logs, tmp
     assert written.flush()
     for name in ("daemon", "api"):
         assert [line.split(": ", 1)[1] for line in lines(tmp_path, name)] == ["Login trader1: refused"]
+
+
+def test_characters_that_nobody_sees_are_in_no_line(written: Logs, tmp_path: Path) -> None:
+    logger.info("{}", "Account \u202eevil\u202c \x1b[31mred\x07\u200b is locked.\nsecond")
+    activity("Account \u202eevil\x1b[31m is locked.\nforged")
+    assert written.flush()
+    first, second = lines(tmp_path, "daemon")
+    assert first.endswith("Account  evil   [31mred   is locked.")
+    assert second == "    second"
+    assert lines(tmp_path, "activity")[0].endswith("Account evil [31m is locked. forged")
