@@ -288,6 +288,13 @@ class Engine:
 
     def _on_config(self, event: ConfigChanged, out: list[Decision]) -> None:
         previous = self.days
+        for account in self.accounts.values():
+            hours = self.config.rules_for(account.account_id).session_block_outside
+            if (hours, self.calendar) != (
+                event.config.rules_for(account.account_id).session_block_outside,
+                event.calendar,
+            ):
+                self.view.keep_session(account)
         self._use(event.config, event.calendar, event.no_reset_before)
         self._judge.view = self.view
         changed_day = previous.bounds(self.now) != self.days.bounds(self.now)

@@ -34,6 +34,10 @@ class Trigger(IntEnum):
     TIMER = 5
 
 
+UNDER_WAY = "session"
+"""Under this name an account remembers the session in which its window was changed."""
+
+
 def mask_of(triggers: Iterable[Trigger]) -> int:
     """A set of triggers as bits."""
     return sum(1 << trigger for trigger in triggers)
@@ -100,9 +104,24 @@ class View:
         return self.days.text(at, self.now)
 
     def session_start(self, account: AccountState, at: int) -> int:
-        """Start of the account's session that holds `at`: of its session window, else of the trading day."""
+        """Start of the account's session that holds `at`: of its session window, else of the trading day.
+
+        A session that was under way when the configuration changed goes on to its end: what was counted in it stays.
+        """
         opening = account.sessions.current(at) if account.sessions is not None else None
-        return opening.start if opening is not None else self.day_start
+        start = opening.start if opening is not None else self.day_start
+        since, until = (account.memory.get(UNDER_WAY, {}).get(key) for key in ("since", "until"))
+        if isinstance(since, int) and isinstance(until, int) and since <= at < until:
+            start = min(start, since)
+        return start
+
+    def keep_session(self, account: AccountState) -> None:
+        """The account's window is about to change: remember the session that is under way."""
+        opening = account.sessions.current(self.now) if account.sessions is not None else None
+        following = account.sessions.following(self.now) if account.sessions is not None else None
+        until = opening.end if opening is not None else following.start if following is not None else self.day_end
+        since = self.session_start(account, self.now)
+        account.remember(UNDER_WAY, {"since": since, "until": until})
 
     def realized(self, account: AccountState) -> int:
         """Realized P&L of the account's trading day on the configured basis, micro-dollars."""

@@ -430,3 +430,20 @@ def test_breach_closes_nothing() -> None:
     desk.enter(MNQ, 3)
     assert kinds(desk) == ["cooldown"]
     assert desk.acts() == []
+
+
+@pytest.mark.parametrize("start", ["10:01", "10:00", None])
+def test_entries_of_a_session_whose_window_is_changed_still_count(start: str | None) -> None:
+    limit = {"limits": {"per_session": 3}}
+    window = {"start": "09:00", "end": "16:00", "timezone": "America/New_York"}
+    hours = {"global_session": window, "respect_holidays": False}
+    changed = {"global_session": {**window, "start": start or "10:01"}, "respect_holidays": False}
+    old = rules(trade_frequency_limit=limit, **({"session_block_outside": hours} if start else {}))
+    desk = Desk(old)
+    desk.enter(MNQ, 1)
+    desk.enter(MNQ, 1)
+    desk.configure(rules(trade_frequency_limit=limit, session_block_outside=changed))
+    desk.wait(120)
+    assert [lock.rule_id for lock in desk.engine.account(101).locks.values() if lock.rule_id != "RULE-009"] == []
+    desk.enter(MNQ, 1)
+    assert "RULE-006" in desk.locks()
