@@ -4,8 +4,9 @@ The same thread that answers calls judges events and closes positions, so what a
 call at a time over all connections, and after each one, or each slice of a long one, comes a rest: however dear the
 calls are and however many come, they take no more than their share, and an event waits for one slice at most.
 
-The connection whose last turn is longest ago comes first: who asks now and then is not behind a neighbour who asks
-without a pause, however many connections that one has. Requests signed by an administrator do not come here.
+The connection that has used the least time comes first (fair queuing; being idle saves up a few calls, no more): a tray
+that asks little and now and then does not queue behind neighbours who ask much and without a pause. Requests signed by
+an administrator do not come here.
 """
 
 from __future__ import annotations
@@ -25,12 +26,19 @@ type Run = Callable[[Session, Call, Pause], Awaitable[None]]
 
 
 _SOON = 0.001
+_ENTRY = 0.005
+"""Seconds of use that a new connection begins with: connecting anew for each call wins nothing."""
+_LEAST = 0.0005
+"""Seconds of use that a call counts as at least."""
+_SAVED = 0.02
+"""Seconds of use that a connection can be behind the others at most, however long it was idle."""
 
 
 @dataclass(slots=True, eq=False)
 class _Turn:
     """One call's time in the lane."""
 
+    session: Session
     began: float
     resting: bool = False
     aside: asyncio.TimerHandle | None = None
@@ -52,7 +60,7 @@ class Lane:
         self._clock = clock
         self._share = Share(limits.share, credit=limits.credit_seconds, longest=limits.longest_rest, clock=clock)
         self._waiting: dict[Session, None] = {}
-        self._turns = 0
+        self._now_at = 0.0
         self._holder: _Turn | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -60,8 +68,10 @@ class Lane:
 
     def put(self, session: Session, call: Call) -> None:
         """Takes a call in; the session's `calls_in_flight` is the caller's to count up and down."""
-        if session.turn_was == 0:
-            session.turn_was = self._next_number()
+        if session.used is None:
+            session.used = self._now_at + _ENTRY
+        elif not session.calls_waiting and not session.calls_running:
+            session.used = max(session.used, self._now_at - _SAVED)
         session.calls_waiting.append(call)
         self._waiting[session] = None
         self.look_again()
@@ -91,8 +101,10 @@ class Lane:
         if not session.calls_waiting:
             del self._waiting[session]
         session.calls_running += 1
-        session.turn_was = self._next_number()
-        turn = self._holder = _Turn(self._clock())
+        used = session.used or 0.0
+        self._now_at = max(self._now_at, used)
+        session.used = used + _LEAST
+        turn = self._holder = _Turn(session, self._clock())
         turn.aside = self._loop.call_later(self._limits.aside_seconds, self._step_aside, turn)
         task = self._loop.create_task(self._one(turn, session, call), name=f"ipc {call.method.name}")
         self.tasks.add(task)
@@ -100,16 +112,15 @@ class Lane:
 
     def _whose_turn(self) -> Session | None:
         chosen: Session | None = None
+        least = float("inf")
         for session in list(self._waiting):
             if session.closed:
                 session.calls_waiting.clear()
                 del self._waiting[session]
-            elif (
-                session.calls_running < self._limits.of_one_connection
-                and not session.stalled
-                and (chosen is None or session.turn_was < chosen.turn_was)
-            ):
-                chosen = session
+            elif session.calls_running < self._limits.of_one_connection and not session.stalled:
+                used = session.used or 0.0
+                if used < least:
+                    chosen, least = session, used
         return chosen
 
     async def _one(self, turn: _Turn, session: Session, call: Call) -> None:
@@ -128,7 +139,7 @@ class Lane:
         spent = self._clock() - turn.began
         if spent < self._limits.slice_seconds:
             return
-        self._share.charge(spent)
+        self._charge(turn, spent)
         turn.resting = True
         await asyncio.sleep(self._share.wait())
         turn.resting = False
@@ -149,10 +160,10 @@ class Lane:
         if turn.aside is not None:
             turn.aside.cancel()
         if self._holder is turn:
-            self._share.charge(self._clock() - turn.began)
+            self._charge(turn, self._clock() - turn.began)
             self._holder = None
         self.look_again()
 
-    def _next_number(self) -> int:
-        self._turns += 1
-        return self._turns
+    def _charge(self, turn: _Turn, seconds: float) -> None:
+        self._share.charge(seconds)
+        turn.session.used = (turn.session.used or 0.0) + seconds

@@ -159,7 +159,7 @@ class Session(asyncio.Protocol):
         self.calls_in_flight = 0
         self.calls_waiting: deque[Call] = deque()
         self.calls_running = 0
-        self.turn_was = 0  # number of the last turn in the lane; 0: it has not called yet
+        self.used: float | None = None  # the lane's; None: it has not called yet
         self.parked = False
         self.judged = 0
         self.subscribing = asyncio.Lock()

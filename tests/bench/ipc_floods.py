@@ -29,7 +29,7 @@ from daemon.admin_key import read_admin_key
 from daemon.simulator import Account, Login, Simulator, SimulatorConfig
 from shared.paths import Home
 from shared.protocol import MAX_LINE, RpcError
-from shared.rpc_client import RpcClient
+from shared.rpc_client import RpcClient, UnreachableError
 from shared.rpc_methods import PUBLIC_TOPICS
 from tests.bench import daemon_process
 
@@ -160,12 +160,16 @@ async def answers(home: Home, stop: float) -> tuple[list[float], list[float], li
         await admin.authenticate(read_admin_key(home.admin_key))
 
         async def anew() -> None:
-            client = RpcClient(home.endpoint)
-            try:
-                await client.connect()
-                await client.subscribe(list(PUBLIC_TOPICS), lambda _: None)
-            finally:
-                await client.close()
+            while True:
+                client = RpcClient(home.endpoint)
+                try:
+                    await client.connect()
+                    await client.subscribe(list(PUBLIC_TOPICS), lambda _: None)
+                    return
+                except UnreachableError:  # it had to give way while its place was contested: a tray tries again
+                    await asyncio.sleep(0.05)
+                finally:
+                    await client.close()
 
         number = 0
         while time.monotonic() < stop:
