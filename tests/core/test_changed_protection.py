@@ -8,7 +8,7 @@ would. The trader and the broker take no notice of what is asked, so all three s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import HealthCheck, event, given, settings
@@ -250,6 +250,12 @@ class Desk:
     """One engine, and what it asks for."""
 
     engine: Engine
+    closed: set[str] = field(default_factory=set)
+
+    def hear(self, told: Event) -> None:
+        """Handle an event; which contracts were ever to be closed is kept."""
+        self.engine.handle(told)
+        self.closed |= {key for key, action in self.asked.items() if isinstance(key, str) and not action.target}
 
     @property
     def asked(self) -> dict[str | int, Action]:
@@ -279,13 +285,16 @@ def lived(
     engine = Engine(config, calendar)
     for told in before:
         engine.handle(told)
-    engine.handle(ConfigChanged(engine.now + 1000, to, to_calendar))
-    return Desk(engine)
+    desk = Desk(engine)
+    desk.hear(ConfigChanged(engine.now + 1000, to, to_calendar))
+    return desk
 
 
 def as_strict(lock: Lockout, other: Lockout, names: frozenset[str]) -> bool:
     """Whether `other` forbids what `lock` forbids, at least as long."""
-    if lock.rule_id != other.rule_id or (other.symbol != lock.symbol and other.symbol not in names):
+    if other.symbol is not None and other.symbol != lock.symbol and other.symbol not in names:
+        return False
+    if other.rule_id != lock.rule_id and other.baseline:
         return False
     if other.expires_at is not None and (lock.expires_at is None or other.expires_at < lock.expires_at):
         return False
@@ -312,7 +321,7 @@ def looser(now: Desk, old: Desk, *, settled: bool) -> Iterator[str]:
                 yield f"position {action}"
         elif action.kind == ActionKind.CANCEL_ORDER:
             # What goes with a position has gone when the position has been closed before, for another reason.
-            closed_before = action.rule_id in _WITH_THE_POSITION and not now.left(action.contract_id)
+            closed_before = action.rule_id in _WITH_THE_POSITION and action.contract_id in now.closed
             if not closed_before and (key not in now.asked or now.asked[key].kind != ActionKind.CANCEL_ORDER):
                 yield f"order {action}"
         elif settled:
@@ -364,7 +373,7 @@ def examine(
     for told in [ContractSeen(old.engine.now, old.engine.market.contracts[MNQ]), *rest]:
         waited = told.at - old.engine.now
         for desk in (old, now, new):
-            desk.engine.handle(told)
+            desk.hear(told)
         less = list(looser(now, old, settled=waited > 2 * SECOND_US))
         assert not less, (less, c.rules_for(ACCOUNT))
         if comparable:
