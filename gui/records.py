@@ -93,6 +93,8 @@ class Health:
     cpu_percent: Decimal | None = None
     queue_depth: int | None = None
     pending_config: int = 0
+    problems: tuple[str, ...] = ()
+    """Why the daemon is not healthy, one sentence each."""
 
     @staticmethod
     def read(row: Row) -> Health:
@@ -109,7 +111,12 @@ class Health:
             cpu_percent=money(row.get("cpu_usage_percent")),
             queue_depth=whole(row.get("queue_depth")),
             pending_config=whole(row.get("pending_config")) or 0,
+            problems=_sentences(row.get("problems")),
         )
+
+
+def _sentences(value: object) -> tuple[str, ...]:
+    return tuple(text(item) for item in value if text(item)) if isinstance(value, list) else ()
 
 
 def _whole_seconds(value: object) -> int | None:

@@ -482,3 +482,19 @@ def test_lock_banner_when_all_accounts_are_shown_names_the_account(window: Trade
     assert window.lock_banner.headline.text().startswith("Locked until")
     window.go_to("accounts")
     assert window.lock_banner.headline.text().startswith("50KTC-V2-1042: Locked until")
+
+
+def test_link_banner_when_the_daemon_is_degraded_says_why(window: TraderWindow) -> None:
+    why = ["trader2 could not log in: the API key was refused.", "Account 900 is not known yet."]
+    window.state.apply_event("status", None, sample.status(status="degraded", problems=why))
+    window.refresher.flush()
+    assert not window.link_banner.isHidden()
+    assert window.link_banner.sentence.text() == (
+        "trader2 could not log in: the API key was refused. Account 900 is not known yet."
+    )
+    window.state.apply_event("status", None, sample.status(status="degraded", problems=[f"No. {n}" for n in range(5)]))
+    window.refresher.flush()
+    assert window.link_banner.sentence.text().endswith("And 2 more.")
+    window.state.apply_event("status", None, sample.status())
+    window.refresher.flush()
+    assert window.link_banner.isHidden()

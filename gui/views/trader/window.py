@@ -30,6 +30,8 @@ from gui.views.widgets.banner import Banner
 from gui.views.widgets.basic import Button
 from gui.views.widgets.figure import Pill
 
+PROBLEMS_SHOWN = 3
+
 
 class TraderWindow(NavWindow):
     """`closed_to_tray` when the user closes it while a tray keeps the program running."""
@@ -283,6 +285,15 @@ class TraderWindow(NavWindow):
                 "clock",
                 "The computer's clock does not agree with the broker's",
                 "Lockouts follow the broker's time and end no sooner. Have the computer's clock set right.",
+            )
+        elif state.health is not None and state.health.status == "degraded" and state.health.problems:
+            problems = state.health.problems
+            more = f" And {len(problems) - PROBLEMS_SHOWN} more." if len(problems) > PROBLEMS_SHOWN else ""
+            self.link_banner.say(
+                Tone.WARNING,
+                "triangle-alert",
+                "The daemon does not watch everything",
+                " ".join(problems[:PROBLEMS_SHOWN]) + more,
             )
         else:
             self.link_banner.hide()
