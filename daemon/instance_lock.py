@@ -51,7 +51,7 @@ async def claim(home: Home, patience: float = PREDECESSOR_SECONDS) -> InstanceLo
     except OSError as error:
         raise StartError(
             f"The home folder {home.root} cannot be used: {error.filename or home.root} ({error.strerror}). Give that"
-            " folder to this user, or choose another home with --home."
+            " folder to this user, or choose another with --home."
         ) from error
     probe = home.run / f".probe-{os.getpid()}"
     lock = InstanceLock(home.run / "daemon.lock")
