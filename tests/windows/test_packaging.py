@@ -36,7 +36,7 @@ def test_name_when_nothing_changes_stays() -> None:
     assert fingerprint() == fingerprint()
 
 
-@pytest.mark.parametrize("change", ["entry", "pin", "import", "file"])
+@pytest.mark.parametrize("change", ["entry", "pin", "import", "file", "asks"])
 def test_name_when_something_changes_that_a_build_depends_on_is_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
@@ -49,6 +49,8 @@ def test_name_when_something_changes_that_a_build_depends_on_is_another(
             (tmp_path / "pyproject.toml").write_text("pins = 2\n")
         case "import":
             module.write_text("import orjson\nimport polars\n")
+        case "asks":
+            module.write_text('import orjson\nbuilt = getattr(sys, "frozen", False)\n')
         case _:
             (tmp_path / "daemon/zones.json").write_text("{}")
 
