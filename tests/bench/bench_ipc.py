@@ -3,7 +3,7 @@
     uv run python -m tests.bench.bench_ipc
 
 Everything is in one process and one event loop, over loopback, as the round trip beside it. Only the ratios hold from
-one machine to another.
+one machine to another. What floods of the socket cost protection is measured by `tests.bench.ipc_floods`.
 """
 
 from __future__ import annotations

@@ -158,6 +158,7 @@ async def answers(home: Home, stop: float) -> tuple[list[float], list[float], li
             stack.push_async_callback(client.close)
             await client.wait_connected(20.0)
         await admin.authenticate(read_admin_key(home.admin_key))
+        await tray.subscribe(["accounts"], lambda _: None)
 
         async def anew() -> None:
             while True:
