@@ -210,10 +210,8 @@ def _symbol_sessions(old: InstrumentSessions | None, new: InstrumentSessions | N
             (name, window), (earlier,) = next(iter(after.items())), before.values()
             sessions[name] = strictest_window(earlier, window)
         else:  # all windows of an instrument must allow, under whatever names
-            sessions |= {
-                name: strictest_window(before[name], window) if name in before else window
-                for name, window in {**after, **before}.items()
-            }
+            both = {name: strictest_window(before[name], after[name]) for name in before.keys() & after.keys()}
+            sessions |= {**after, **before, **both}
     return InstrumentSessions(enabled=True, sessions=sessions)
 
 

@@ -21,6 +21,8 @@ from tests.shared.config_examples import (
 )
 
 EXAMPLES = 70
+CLOSE = {"enforcement": "close_all"}
+WEEK = ["mon", "tue", "wed", "thu", "fri"]
 
 # --- tables ------------------------------------------------------------------------------------------------------
 
@@ -209,6 +211,81 @@ def test_split_when_action_goes_back_to_reducing_keeps_closing_all() -> None:
     assert applied == edit("close_all")
     assert {change.effect for change in pending} == {"loosens"}
     assert split(edit("reduce_to_limit"), edit("close_all")) == (edit("close_all"), [])
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new", "applied"),
+    [
+        # What is flat: Mon-Fri 15:00-17:00; asked for: 17:30 to 17:00 of the next day, which leaves Monday out.
+        ("scheduled_flatten", {"time": "15:00", "days": WEEK}, {"time": "17:30", "days": WEEK}, "old"),
+        ("scheduled_flatten", {"time": "15:00", "days": WEEK}, {"time": "17:30", "days": ["sun", *WEEK]}, "new"),
+        ("scheduled_flatten", {"time": "15:00", "days": ["mon"]}, {"time": "14:00", "days": ["tue"]},
+         {"time": "15:00", "days": ["mon", "tue"]}),
+        ("scheduled_flatten", {"time": "15:00"}, {"time": "14:00", "timezone": "America/Chicago"}, "new"),
+        ("scheduled_flatten", {"time": "15:00"}, {"time": "20:00", "timezone": "Europe/London"}, "old"),  # not in March
+        # The same instrument under its other name.
+        ("max_contracts_per_instrument", {"limits": {"ENQ": 2}}, {"limits": {"NQ": 2}}, "new"),
+        ("max_contracts_per_instrument", {"limits": {"ENQ": 2, "ES": 1}}, {"limits": {"NQ": 3, "EP": 1}},
+         {"limits": {"NQ": 2, "EP": 1}}),
+        ("max_contracts_per_instrument", {"limits": {"ENQ": 2}}, {"limits": {"NQ": 1, "ENQ": 4}}, "new"),
+        ("symbol_blocks", {"blocked_symbols": ["ENQ"]}, {"blocked_symbols": ["NQ"]}, "new"),
+        ("symbol_blocks", {"blocked_symbols": ["ENQ", "EP"]}, {"blocked_symbols": ["NQ"]},
+         {"blocked_symbols": ["EP", "NQ"]}),
+        # What only means something together, and would close what neither forbids if it were mixed.
+        ("max_contracts", {"limit": 2, "count_type": "net"}, {"limit": 9, "count_type": "gross"}, "old"),
+        ("max_contracts", {"limit": 2, "count_type": "net"}, {"limit": 2, "count_type": "gross"}, "new"),
+        ("max_contracts", {"limit": 2}, {"limit": 5, "close_all": True}, "old"),
+        ("max_contracts_per_instrument", {"limits": {"ES": 2}}, {"limits": {"ES": 5}, **CLOSE}, "old"),
+        ("max_contracts_per_instrument", {"limits": {"ES": 5}}, {"limits": {"ES": 2}, **CLOSE}, "new"),
+        ("profit_give_back", {"amount": 300, "min_peak": 500}, {"amount": 100, "min_peak": 900}, "old"),
+        ("profit_give_back", {"amount": 300, "min_peak": 500}, {"percent": 50, "min_peak": 100},
+         {"amount": 300, "percent": 50, "min_peak": 500}),
+        ("profit_give_back", {"amount": 300, "min_peak": 500}, {"amount": 200, "min_peak": 100}, "new"),
+        ("trailing_drawdown", {"amount": 2000, "lock_at": 50000}, {"amount": 1000, "lock_at": 49000}, "old"),
+        ("trailing_drawdown", {"amount": 2000, "mode": "intraday"}, {"amount": 1000}, "old"),
+        ("trade_management", {"trailing_stop": {"activation_ticks": 20, "trail_distance_ticks": 10}},
+         {"trailing_stop": {"activation_ticks": 30, "trail_distance_ticks": 5}}, "old"),
+        # A length that belongs to no limit is nobody's.
+        ("trade_frequency_limit", {"limits": {"per_minute": 3}},
+         {"limits": {"per_minute": 3, "per_hour": 9}, "cooldown_on_breach": {"per_hour_breach": 60}}, "new"),
+        ("trade_frequency_limit", {"limits": {"per_minute": 3}, "cooldown_on_breach": {"per_minute_breach": 60}},
+         {"limits": {"per_minute": 2}, "cooldown_on_breach": {"per_minute_breach": 30}},
+         {"limits": {"per_minute": 2}, "cooldown_on_breach": {"per_minute_breach": 60}}),
+    ],
+)  # fmt: skip
+def test_split_when_values_mean_something_together_applies_what_no_one_loses_by(
+    rule: str, old: dict[str, Any], new: dict[str, Any], applied: str | dict[str, Any]
+) -> None:
+    before, after = ({"rules": {rule: value}} for value in (old, new))
+    expected = {"old": before, "new": after}[applied] if isinstance(applied, str) else {"rules": {rule: applied}}
+    now, pending = split(RiskConfig.model_validate(before), RiskConfig.model_validate(after))
+    assert now == RiskConfig.model_validate(expected)
+    assert bool(pending) == (applied != "new")
+
+
+def session(**windows: dict[str, Any]) -> RiskConfig:
+    return RiskConfig.model_validate(
+        {"rules": {"session_block_outside": {"per_instrument_sessions": {"sessions": windows}}}}
+    )
+
+
+def test_split_when_windows_change_under_another_name_or_in_another_zone_keeps_what_both_allow() -> None:
+    early, late = {"start": "08:00", "end": "15:00"}, {"start": "09:00", "end": "16:00"}
+    assert split(session(ENQ=early), session(NQ=early)) == (session(NQ=early), [])
+    assert split(session(ENQ=early), session(NQ=late))[0] == session(NQ={"start": "09:00", "end": "15:00"})
+    assert split(session(ENQ=early), session(NQ=late, ENQ=late))[0] == session(
+        NQ=late, ENQ={"start": "09:00", "end": "15:00"}
+    )
+    chicago = {"start": "07:30", "end": "14:00", "timezone": "America/Chicago"}
+    assert split(session(ES=early), session(EP=chicago)) == (session(EP=chicago), [])
+    london = {"start": "13:00", "end": "20:00", "timezone": "Europe/London"}
+    assert split(session(ES=early), session(EP=london))[0] == session(EP=early)  # an hour off in March
+    # The common time lies on other days than either window names.
+    old = {"start": "09:30", "end": "16:00", "days": WEEK}
+    night = {"start": "18:00", "end": "12:00", "days": WEEK}
+    assert split(session(ES=old), session(ES=night))[0] == session(
+        ES={"start": "09:30", "end": "12:00", "days": ["tue", "wed", "thu", "fri"]}
+    )
 
 
 def test_diff_when_accounts_take_a_value_over_lists_it_once() -> None:
