@@ -231,8 +231,7 @@ class Engine:
         first = not account.positions_read_at
         account.apply_positions(event)
         if account.leftovers:
-            config = self.config.rules_for(event.account_id)
-            leftovers.settle_positions(account, config, self.now, out)
+            leftovers.settle_positions(account, self.now, out)
         self._touched(account, ALL_TRIGGERS if first else (Trigger.POSITIONS,), out)
 
     def _on_orders(self, event: OrdersSnapshot, out: list[Decision]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from daemon.core import failures, limit_warnings
 from daemon.core.decisions import Decision, Lock, LockChanged, Lockout, Read, Unlock, Warn
+from daemon.core.leftovers import remember_latches
 from daemon.core.lockouts import covers, grow, growth_of, joined_causes
 from daemon.core.rule import (
     WARNING_LEVELS,
@@ -136,11 +137,13 @@ class Judge:
         elif isinstance(verdict, Flatten):
             position = account.positions.get(verdict.contract_id)
             latch = account.latches.get(verdict.contract_id)
-            if latch is not None:
-                latch.cancel_orders |= verdict.cancel_orders  # another rule may want the orders gone as well
-            elif position is not None:
+            if latch is None and position is not None:
                 direction = 1 if position.size > 0 else -1
-                account.latches[verdict.contract_id] = Latch(rule_id, verdict.reason, direction, verdict.cancel_orders)
+                latch = account.latches[verdict.contract_id] = Latch(rule_id, verdict.reason, direction)
+                remember_latches(account)
+            if latch is not None and verdict.cancel_orders and not latch.cancel_orders:
+                latch.cancel_orders = True  # also when another rule latched it
+                remember_latches(account)
         elif isinstance(verdict, ReadOrders):
             out.append(Read(account.account_id))
         elif isinstance(verdict, Notice):

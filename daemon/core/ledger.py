@@ -162,7 +162,7 @@ class Ledger:
 
     def last_closing(self) -> ClosingOrder | None:
         """The closing order that filled last."""
-        return next(reversed(self.closings.values()), None)
+        return next((closing for closing in reversed(self.closings.values()) if closing.fills > 0), None)
 
     def earlier_realized(self, since: int, *, net: bool) -> int:
         """Realized P&L of trades from `since` to the start of this day, as far as they were read."""

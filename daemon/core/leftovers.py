@@ -11,25 +11,32 @@ from daemon.core.decisions import Action, Decision, Settle
 from daemon.core.obligations import is_done
 from daemon.core.state import AccountState, Latch, Position
 from daemon.core.units import SECOND_US
-from shared.config import RulesConfig
 from shared.models import ActionKind, ActionResult
 
 CLOCK_SLACK_US = 2 * SECOND_US
 """Trusted time may be this far behind the broker's: a position made then can have been judged before it was made."""
 
-_LATCHING = frozenset({"RULE-004", "RULE-005", "RULE-008"})
 _WITH_ORDERS = frozenset({"RULE-004", "RULE-005"})
+_MEMORY = "latched"
 _POSITION_KINDS = frozenset({ActionKind.CLOSE_POSITION, ActionKind.REDUCE_POSITION})
 
 
-def settle_positions(account: AccountState, config: RulesConfig, now: int, out: list[Decision]) -> None:
+def remember_latches(account: AccountState) -> None:
+    """Keep which positions must go whatever comes: a later run could not tell it from their closes."""
+    account.remember(
+        _MEMORY, {contract_id: [latch.rule_id, latch.cancel_orders] for contract_id, latch in account.latches.items()}
+    )
+
+
+def settle_positions(account: AccountState, now: int, out: list[Decision]) -> None:
     """Positions have been read for the first time: latch what had to go and is still there, settle the rest."""
     for action in [left for left in account.leftovers if left.kind in _POSITION_KINDS]:
         account.leftovers.remove(action)
         position = account.positions.get(action.contract_id)
         if position is not None and _is_same(action, position):
-            if _latches(action, config):
-                latch = Latch(action.rule_id, action.reason, _sign(action.held), action.rule_id in _WITH_ORDERS)
+            latched = account.memory.get(_MEMORY, {}).get(action.contract_id)
+            if isinstance(latched, list) and len(latched) == 2 and latched[0] == action.rule_id:
+                latch = Latch(action.rule_id, action.reason, _sign(action.held), bool(latched[1]))
                 account.latches.setdefault(action.contract_id, latch)
             _settle(action, is_done(account, action), now, out)
         else:
@@ -52,17 +59,6 @@ def _is_same(action: Action, position: Position) -> bool:
     if action.held * position.size < 0:
         return False
     return not position.created_at or position.created_at <= action.decided_at + CLOCK_SLACK_US
-
-
-def _latches(action: Action, config: RulesConfig) -> bool:
-    if action.kind != ActionKind.CLOSE_POSITION:
-        return False
-    if action.rule_id == "RULE-001":
-        return config.max_contracts is not None and config.max_contracts.close_all
-    if action.rule_id == "RULE-002":
-        by_symbol = config.max_contracts_per_instrument
-        return by_symbol is not None and by_symbol.enforcement == "close_all"
-    return action.rule_id in _LATCHING
 
 
 def _settle(action: Action, done: bool, now: int, out: list[Decision]) -> None:

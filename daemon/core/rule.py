@@ -242,7 +242,9 @@ NOTHING: Sequence[Verdict] = ()
 
 
 class Rule:
-    """Base of all rules. A rule holds its configuration and nothing else; what it must remember is in the account."""
+    """Base of all rules. Each account has its own. A change of the configuration makes it anew, as a restart does: what
+    must outlive that is in the account's memory.
+    """
 
     rule_id: ClassVar[str]
     key: ClassVar[str]

@@ -48,7 +48,7 @@ class Latch:
     rule_id: str
     reason: str
     direction: int
-    cancel_orders: bool
+    cancel_orders: bool = False
 
 
 @dataclass(slots=True)

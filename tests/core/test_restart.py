@@ -46,10 +46,14 @@ def cancel(rule_id: str, order_id: int = 7) -> Action:
     return Action(42, 101, ActionKind.CANCEL_ORDER, rule_id, MNQ, "It had to go.", DECIDED, order_id=order_id)
 
 
-def restarted(config: RiskConfig, *actions: Action) -> Desk:
-    """A daemon that starts five seconds after these actions were decided, and has read nothing yet."""
+def restarted(config: RiskConfig, *actions: Action, latched: bool = False) -> Desk:
+    """A daemon that starts five seconds after these actions were decided, and has read nothing yet.
+
+    `latched`: the positions had to go whatever came.
+    """
     engine = Engine(config, HolidayCalendar())
-    engine.restore(DECIDED + 5 * SECOND_US, actions=actions)
+    memory = {action.contract_id: [action.rule_id, False] for action in actions if latched}
+    engine.restore(DECIDED + 5 * SECOND_US, actions=actions, memories={(101, "latched"): memory})
     desk = Desk(engine=engine, accounts=())
     desk.at = DECIDED + 6 * SECOND_US
     return desk
@@ -72,7 +76,7 @@ LATCHING = [
 
 @pytest.mark.parametrize(("rule_id", "config"), LATCHING)
 def test_position_that_had_to_go_goes_though_its_price_or_size_came_back(rule_id: str, config: dict[str, Any]) -> None:
-    desk = restarted(rules(**config), close(rule_id))
+    desk = restarted(rules(**config), close(rule_id), latched=True)
     assert desk.wanted() == {}
     reads(desk, 2)
     assert desk.wanted() == {MNQ: 0}
@@ -97,7 +101,7 @@ def test_position_that_had_to_go_goes_though_its_price_or_size_came_back(rule_id
 def test_position_that_is_another_one_is_left(
     rule_id: str, config: dict[str, Any], size: int, created: int, result: str
 ) -> None:
-    desk = restarted(rules(**config), close(rule_id))
+    desk = restarted(rules(**config), close(rule_id), latched=True)
     reads(desk, size, created)
     assert desk.wanted() == {}
     assert [settle.result for settle in desk.settled()] == [result]
@@ -105,13 +109,13 @@ def test_position_that_is_another_one_is_left(
 
 def test_broker_clock_a_little_ahead_or_no_time_at_all_is_still_the_same_position() -> None:
     for created in (DECIDED + SECOND_US, 0):
-        desk = restarted(rules(daily_unrealized_loss={"limit": -300}), close("RULE-004"))
+        desk = restarted(rules(daily_unrealized_loss={"limit": -300}), close("RULE-004"), latched=True)
         reads(desk, 2, created)
         assert desk.wanted() == {MNQ: 0}
 
 
 def test_part_of_it_that_is_left_goes_too() -> None:
-    desk = restarted(rules(daily_unrealized_loss={"limit": -300}), close("RULE-004", held=5))
+    desk = restarted(rules(daily_unrealized_loss={"limit": -300}), close("RULE-004", held=5), latched=True)
     reads(desk, 1)
     assert desk.wanted() == {MNQ: 0}
 
@@ -135,6 +139,24 @@ def test_other_actions_are_demanded_anew_by_what_is_so_now_or_not_at_all(
     reads(desk, size)
     assert [settle.result for settle in desk.settled()] == [result]
     assert desk.wanted() == {}
+
+
+@pytest.mark.parametrize(("rule_id", "config"), LATCHING[3:])
+def test_position_that_had_to_go_goes_though_the_configuration_changed_meanwhile(
+    rule_id: str, config: dict[str, Any]
+) -> None:
+    desk = Desk(rules(**config))
+    desk.position(MNQ, 6)
+    (act,) = desk.acts()
+    desk.configure(rules())
+    assert desk.wanted() == {MNQ: 0}
+    engine = Engine(rules(), HolidayCalendar())
+    memories = {(101, key): values for key, values in desk.engine.account(101).memory.items()}
+    engine.restore(desk.at, actions=[replace(act.action)], memories=memories)
+    other = Desk(engine=engine, accounts=())
+    other.at = desk.at + SECOND_US
+    reads(other, 6, created=desk.at - SECOND_US)
+    assert other.wanted() == {MNQ: 0}
 
 
 def test_action_of_a_lockout_goes_on_under_a_new_number() -> None:

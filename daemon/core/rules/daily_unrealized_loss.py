@@ -38,7 +38,8 @@ class DailyUnrealizedLossRule(Rule):
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
         """See `Rule.watch`."""
-        if position.contract_id in account.latches:
+        latch = account.latches.get(position.contract_id)
+        if latch is not None and latch.cancel_orders:
             return NO_WATCH
         return Watch(loss_at=share_of(self._limit, level))
 

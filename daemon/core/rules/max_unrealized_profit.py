@@ -38,7 +38,8 @@ class MaxUnrealizedProfitRule(Rule):
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
         """See `Rule.watch`."""
-        if position.contract_id in account.latches:
+        latch = account.latches.get(position.contract_id)
+        if latch is not None and latch.cancel_orders:
             return NO_WATCH
         return Watch(gain_at=share_of(self._target, level))
 
