@@ -10,6 +10,7 @@ from typing import Final
 from loguru import logger
 
 from daemon.logs import gateway_log
+from daemon.store import TroubleOver
 from daemon.windows.event_log import Entry, EventLog
 
 _MOST_EARLY: Final = 100
@@ -45,7 +46,8 @@ class Alarms:
 
     def alert(self, text: str, detail: str = "") -> None:
         """Something the admin has to know: one plain sentence, and for the log a technical detail."""
-        logger.error("{}", f"{text} {detail}".rstrip())
+        level = "INFO" if isinstance(text, TroubleOver) else "ERROR"
+        logger.log(level, "{}", f"{text} {detail}".rstrip())
         self.send("error", text)
 
     def gateway_alert(self, text: str, detail: str = "") -> None:

@@ -334,7 +334,10 @@ class Service:
 
     def problems(self) -> list[str]:
         """Why it is not healthy, one sentence each."""
-        return self._gateway_side.problems(time_known=self.time.known)
+        found = self._gateway_side.problems(time_known=self.time.known)
+        if self.store.failing:
+            found.append("The database cannot be written; enforcement goes on. Free disk space, or look at error.log.")
+        return found
 
     def unknown_accounts(self) -> list[int]:
         """Accounts that are to be monitored and that nothing is known of yet."""

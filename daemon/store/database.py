@@ -22,6 +22,12 @@ _WAL_LIMIT: Final = 16 * 1024 * 1024
 _FULL_CHECK_BYTES: Final = 128 * 1024 * 1024
 
 
+class TroubleOver(str):
+    """A sentence for people about the end of what an earlier alert told of: nothing to worry about."""
+
+    __slots__ = ()
+
+
 class StoreError(Exception):
     """The database cannot be used; the message is one plain sentence with what to do."""
 

@@ -100,6 +100,11 @@ class Store:
         state.lockouts_unknown |= self._opened.doubtful
         return state
 
+    @property
+    def failing(self) -> bool:
+        """Whether the database cannot be written at present; what is not written yet is kept and retried."""
+        return self._writer.failing
+
     async def commit(self, decisions: Sequence[Decision], now: int) -> bool:
         """Store decisions of one event.
 

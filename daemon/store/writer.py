@@ -21,7 +21,7 @@ from daemon.core.events import Event
 from daemon.lasting_thread import LastingThread
 from daemon.store.book import RECORDED, Book, Pending
 from daemon.store.connection import WritingConnection
-from daemon.store.database import StoreError, explain, is_corruption, primary_code
+from daemon.store.database import StoreError, TroubleOver, explain, is_corruption, primary_code
 from daemon.store.requests import Commit, Flush, Job, Run, Stop, Waiter
 from daemon.store.rows import Change, Row
 from daemon.store.statements import STATEMENTS, grouped
@@ -96,6 +96,11 @@ class Writer:
         self.mirror: Mirror | None = None
         self.thread = LastingThread("store-writer", self._run)
         self.thread.start()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last try to write was in vain. May be asked in any thread."""
+        return self._failing
 
     # -- called in the event loop's thread --------------------------------------------------------------------------
 
@@ -312,7 +317,7 @@ class Writer:
     def _succeeded(self) -> bool:
         if self._failing:
             self._failing = False
-            self._alert(f"The database {self._path} can be written again; nothing was lost.")
+            self._alert(TroubleOver(f"The database {self._path} can be written again; nothing was lost."))
         self._failures = 0
         return True
 

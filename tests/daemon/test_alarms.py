@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 
+from loguru import logger
+
 from daemon.alarms import Alarms
+from daemon.store import TroubleOver
 from daemon.windows.event_log import Entry, EventLog
 from tests.scenarios.world import eventually
 
@@ -54,3 +57,18 @@ async def test_system_log_gets_each_kind_under_its_own_entry() -> None:
         alarms.to_system_log(kind, kind)
     log.close()
     assert [entry for entry, _ in entries] == [Entry.LOCKOUT_SET, Entry.LOCKOUT_CLEARED, Entry.ENFORCEMENT]
+
+
+async def test_end_of_a_trouble_is_told_to_the_same_people_and_is_no_error_in_the_log() -> None:
+    alarms = Alarms(EventLog())
+    sent: list[str] = []
+    levels: list[str] = []
+    alarms.connect(lambda kind, text: sent.append(text))
+    handler = logger.add(lambda message: levels.append(message.record["level"].name), level="TRACE")
+    try:
+        alarms.alert("The disk is full.")
+        alarms.alert(TroubleOver("The database can be written again."))
+    finally:
+        logger.remove(handler)
+    assert sent == ["The disk is full.", "The database can be written again."]
+    assert levels == ["ERROR", "INFO"]

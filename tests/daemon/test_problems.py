@@ -122,3 +122,16 @@ async def test_points_of_the_start_are_logged_in_their_order(tmp_path: Path) -> 
         numbers = [line.split("[")[1][0] for line in lines if "/8] " in line]
         assert numbers[:5] == ["1", "2", "3", "4", "5"]
         assert numbers == sorted(numbers)
+
+
+async def test_database_that_cannot_be_written_is_told_in_the_status(tmp_path: Path) -> None:
+    async with world(tmp_path, {"rules": {}}) as here:
+        store = here.service.store
+        pages = "PRAGMA max_page_count = {}".format
+        await store.execute(lambda c: c.execute(pages(c.execute("PRAGMA page_count").fetchone()[0])) and None)
+        store.put_state("test", "y" * 100_000)
+        await eventually(lambda: store.failing, "the disk is full")
+        assert any("database cannot be written" in text for text in (await here.call("get_status"))["problems"])
+        await store.execute(lambda c: c.execute(pages(1_000_000)) and None)
+        await eventually(lambda: not store.failing, "written again")
+        assert (await here.call("get_status"))["problems"] == []
