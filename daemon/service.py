@@ -323,14 +323,13 @@ class Service:
         return self.time.started_at
 
     def status(self) -> str:
-        """starting, healthy, degraded or stopping; healthy means every account is monitored and reconciled."""
+        """starting, healthy, degraded or stopping; healthy: every account is monitored, reconciled, and kept on disk."""
         if self.shutdown.asked:
             return "stopping"
         if not self._ready:
             return "starting"
-        if not self.time.known:
-            return "degraded"
-        return "healthy" if self._gateway_side.healthy() else "degraded"
+        well = self.time.known and not self.store.failing and self._gateway_side.healthy()
+        return "healthy" if well else "degraded"
 
     def problems(self) -> list[str]:
         """Why it is not healthy, one sentence each."""

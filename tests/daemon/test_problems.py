@@ -131,7 +131,9 @@ async def test_database_that_cannot_be_written_is_told_in_the_status(tmp_path: P
         await store.execute(lambda c: c.execute(pages(c.execute("PRAGMA page_count").fetchone()[0])) and None)
         store.put_state("test", "y" * 100_000)
         await eventually(lambda: store.failing, "the disk is full")
-        assert any("database cannot be written" in text for text in (await here.call("get_status"))["problems"])
+        said = await here.call("get_status")
+        assert any("database cannot be written" in text for text in said["problems"])
+        assert said["status"] == "degraded"
         await store.execute(lambda c: c.execute(pages(1_000_000)) and None)
         await eventually(lambda: not store.failing, "written again")
         assert (await here.call("get_status"))["problems"] == []
