@@ -323,7 +323,7 @@ class Service:
         return self.time.started_at
 
     def status(self) -> str:
-        """starting, healthy, degraded or stopping; healthy: every account is monitored, reconciled, and kept on disk."""
+        """starting, healthy, degraded or stopping; healthy: every account is monitored, reconciled and kept."""
         if self.shutdown.asked:
             return "stopping"
         if not self._ready:
