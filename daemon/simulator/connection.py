@@ -35,7 +35,7 @@ class HubConnection:
         self._writing = False
         self._writer: asyncio.Task[None] | None = None
         self._record = record
-        self._held: tuple[bytes, str, object] | None = None
+        self._held: list[tuple[bytes, str, object]] = []
 
     def send(self, data: bytes, kind: str = "control", key: object = None) -> None:
         """Write a message, or queue it behind those being written; a client that reads too slowly is cut off."""
@@ -43,17 +43,20 @@ class HubConnection:
             self.cut()
             return
         self._queue.append((data, kind, key))
-        if self._held is not None:
-            self._queue.append(self._held)
-            self._held = None
+        if self._held:
+            self._queue.extend(self._held)
+            self._held.clear()
         if not self._writing:
             self._writing = True
             # Eager: as long as the socket takes it, the frame is out before this returns.
             self._writer = asyncio.Task(self._drain(), loop=asyncio.get_running_loop(), eager_start=True)
 
     def hold(self, data: bytes, kind: str, key: object) -> None:
-        """Keep a message back until the next one has been written."""
-        self._held = (data, kind, key)
+        """Keep a message back until the next one that is not kept back has been written; several keep their order."""
+        if len(self._held) >= QUEUE_LIMIT:
+            self.cut()
+            return
+        self._held.append((data, kind, key))
 
     async def _drain(self) -> None:
         try:

@@ -163,6 +163,16 @@ async def test_reordered_events(sim: Simulator, wire: Wire) -> None:
     assert targets == ["Order", "Order", "Position", "Trade", "Account"]
 
 
+async def test_reordered_events_in_a_row_all_come(sim: Simulator, wire: Wire) -> None:
+    hub = await wire.subscribed(101)
+    sim.faults.add(effects.Reorder(), event="trade", count=1)
+    sim.faults.add(effects.Reorder(), event="position", count=1)
+    sim.trader(101).buy("MNQ", 1)
+    targets = [m["target"].removeprefix("GatewayUser") for m in await hub.drain()]
+    assert sorted(targets) == ["Account", "Order", "Order", "Position", "Trade"]
+    assert targets == ["Order", "Order", "Account", "Trade", "Position"]
+
+
 async def test_late_events(sim: Simulator, wire: Wire) -> None:
     hub = await wire.subscribed(101)
     sim.faults.add(effects.Late(0.1), event="position", count=1)
