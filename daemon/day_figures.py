@@ -5,7 +5,9 @@ A day of some hundred trades takes milliseconds to put into words, and any progr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import orjson
 
@@ -14,6 +16,9 @@ from daemon.core.engine import Engine
 from daemon.core.events import Contract, TradeRecord
 from daemon.core.state import AccountState
 from shared.protocol import encode
+
+CurvePoint = tuple[str, str, str | None]
+"""Time, realized dollars, realized and unrealized dollars if known."""
 
 SNAPSHOT_TRADES = 200
 """The latest trades that a subscription's snapshot and the events of the topic hold."""
@@ -28,9 +33,9 @@ class _Day:
     basis: tuple[int, bool]
     all: orjson.Fragment | None = None
     latest: orjson.Fragment | None = None
-    realized: list[list[str]] | None = None
+    realized: list[CurvePoint] | None = None
     curve: orjson.Fragment | None = None
-    seen: tuple[int, list[str] | None] = (0, None)
+    seen: tuple[int, CurvePoint | None] = (0, None)
 
 
 class DayFigures:
@@ -54,14 +59,17 @@ class DayFigures:
             day.latest = self._json(figures.trade_rows(engine, account, SNAPSHOT_TRADES))
         return day.latest
 
-    def curve(self, engine: Engine, account: AccountState, seen: list[list[str]]) -> orjson.Fragment:
-        """[time, realized, realized + unrealized] after each trade and at each point `seen`, in order."""
+    def curve(self, engine: Engine, account: AccountState, seen: Sequence[CurvePoint]) -> orjson.Fragment:
+        """[time, realized, realized + unrealized] after each trade and at each point `seen`, in order of time.
+
+        After a trade the total is None: what the rest of the position was worth at that moment is not known.
+        """
         day = self._day(engine, account)
         until = (len(seen), seen[-1] if seen else None)
         if day.curve is None or day.seen != until:
             if day.realized is None:
-                day.realized = [[at, sum_, sum_] for at, sum_ in figures.realized_curve(engine, account)]
-            day.curve, day.seen = self._json(sorted(day.realized + seen)), until
+                day.realized = [(at, sum_, None) for at, sum_ in figures.realized_curve(engine, account)]
+            day.curve, day.seen = self._json(sorted([*day.realized, *seen], key=itemgetter(0))), until
         return day.curve
 
     def _day(self, engine: Engine, account: AccountState) -> _Day:

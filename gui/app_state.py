@@ -388,6 +388,10 @@ class AppState(Listening):
         points.sort(key=lambda point: point.at)
         last = points[-1].at if points else None
         view.curve = points + [point for point in view.curve if last is None or point.at > last]
+        now, pnl = self.clock.now(), view.pnl
+        if last is not None and now is not None and now > last and pnl.realized is not None:
+            # The last trade's point has no total, and the live point after it may have borne an earlier time.
+            view.add_point(CurvePoint(now, pnl.realized, pnl.total))
         self._changed("pnl", account_id)
 
     def set_desk(self, account_id: int, rows: Any) -> None:

@@ -10,19 +10,20 @@ import pytest
 
 from daemon import figures
 from daemon.core.events import ContractSeen, TradeUpdate
-from daemon.day_figures import SNAPSHOT_TRADES, DayFigures
+from daemon.day_figures import SNAPSHOT_TRADES, CurvePoint, DayFigures
 from shared.config import RiskConfig
 from shared.protocol import encode
 from tests.core.desk import CONTRACTS, MNQ, Desk
 
-SEEN = [["2026-11-18T15:00:01.000000Z", "0.00", "12.50"]]
+SEEN: list[CurvePoint] = [("2026-11-18T15:00:01.000000Z", "0.00", "12.50")]
 
 
-def shown(desk: Desk, made: DayFigures, seen: list[list[str]] = SEEN) -> tuple[bytes, bytes, bytes]:
+def shown(desk: Desk, made: DayFigures, seen: list[CurvePoint] = SEEN) -> tuple[bytes, bytes, bytes]:
     """What is shown, after comparing it with what is made from the ledger at this moment."""
     account = desk.engine.account(101)
     rows = figures.trade_rows(desk.engine, account)
-    curve = sorted([[at, total, total] for at, total in figures.realized_curve(desk.engine, account)] + seen)
+    trades: list[CurvePoint] = [(at, total, None) for at, total in figures.realized_curve(desk.engine, account)]
+    curve = sorted([*trades, *seen], key=lambda point: point[0])
     got = (
         encode(made.trades(desk.engine, account)),
         encode(made.latest_trades(desk.engine, account)),
@@ -87,5 +88,13 @@ def test_json_when_something_it_shows_has_changed_is_made_anew(change: Callable[
 def test_curve_when_another_point_was_seen_holds_it() -> None:
     desk, made = traded(3), DayFigures()
     before = shown(desk, made)
-    after = shown(desk, made, [*SEEN, ["2026-11-18T15:00:06.000000Z", "-15.00", "-20.00"]])
+    after = shown(desk, made, [*SEEN, ("2026-11-18T15:00:06.000000Z", "-15.00", "-20.00")])
     assert after[:2] == before[:2] and after[2] != before[2]
+
+
+def test_curve_when_seen_at_the_moment_of_a_trade_has_a_total_only_where_it_is_known() -> None:
+    desk, made = traded(2), DayFigures()
+    at = figures.realized_curve(desk.engine, desk.engine.account(101))[-1][0]
+    points = orjson.loads(shown(desk, made, [(at, "-10.00", "-2.50")])[2])
+    assert [point[1:] for point in points if point[0] == at][-1] == ["-10.00", "-2.50"]
+    assert {point[2] for point in points} == {None, "-2.50"}

@@ -455,3 +455,19 @@ def test_times_when_daemon_names_its_zone_are_said_in_it(state: AppState) -> Non
     end = Lockout.read(sample.lockout(8, expires_at="2026-11-21T22:00:00.000000Z"))
     assert end is not None and end.expires_at is not None
     assert state.calendar.clock(end.expires_at).startswith("16:00")
+
+
+def test_curve_when_it_ends_with_a_trade_takes_the_total_as_it_is_now(state: AppState, hand: HandClock) -> None:
+    hand.seconds += 2
+    state.apply_event("pnl", APEX, sample.pnl("-10", "4", 1))
+    now = state.clock.now()
+    assert now is not None
+    hand.seconds += 1
+    trades = [
+        [(now + timedelta(seconds=after)).isoformat(), realized, None] for after, realized in ((-9, "-5"), (0.5, "-10"))
+    ]
+    state.set_curve(APEX, trades)
+    curve = state.accounts[APEX].curve
+    assert [point.total for point in curve[:-1]] in ([None], [None, None])
+    assert (curve[-1].realized, curve[-1].total) == (Decimal(-10), Decimal(-6))
+    assert all(one.at <= other.at for one, other in itertools.pairwise(curve))

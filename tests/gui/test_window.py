@@ -1,7 +1,8 @@
 """The trader's window and its pages over a real state: what is on screen, what the keyboard reaches, what it costs."""
 
 import csv
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLineEdit, QTableView, QWidget
 
 from gui.app_state import AppState, Link
-from gui.records import DeskTime, Rule
+from gui.records import CurvePoint, DeskTime, Rule
 from gui.settings import Settings
 from gui.views.page import Context
 from gui.views.theme import ThemeChoice, theme
@@ -298,6 +299,26 @@ def test_curve_when_mouse_is_over_it_tells_the_figures_of_that_moment(window: Tr
     QTest.mouseMove(plot, plot._area.center().toPoint())
     assert plot._mouse is not None
     assert "realized now" in _page(window, PnlPage).curve.accessibleDescription()
+
+
+def test_curve_when_the_total_after_trades_is_not_known_is_drawn_without_these(window: TraderWindow) -> None:
+    window.go_to("pnl")
+    _settle(window)
+    page = _page(window, PnlPage)
+    start = datetime(2026, 11, 18, 15, tzinfo=UTC)
+    figures = [("0", "40"), ("-10", None), ("-10", "25"), ("-30", None)]
+    points = [
+        CurvePoint(start + timedelta(minutes=number), Decimal(realized), None if total is None else Decimal(total))
+        for number, (realized, total) in enumerate(figures)
+    ]
+    page.curve.show_curve(points, [], page.state.calendar)
+    assert [total for _, total in page.curve.plot._total] == [40.0, 25.0]
+    assert page.curve.plot._realized == [0.0, -10.0, -10.0, -30.0]
+    page.curve.plot._mouse = page.curve.plot._area.right()
+    assert not page.curve.plot.grab().isNull()
+    assert page.curve.accessibleDescription().endswith("realized now −30.00, total –.")
+    for point in points:
+        assert CurvePoint.read([point.at.isoformat(), str(point.realized), point.total]) == point
 
 
 def test_curve_when_limits_are_known_draws_those_of_the_day(state: AppState) -> None:
