@@ -1,7 +1,7 @@
 """Tells people what happened: socket events, the replica, the activity log. Best effort, and never waited for.
 
 Lockouts, enforcement and warnings go out at once. What changes often (positions, P&L, orders, gauges) is marked and
-sent at most ten times a second, from the state as it is then.
+sent at most ten times a second, from the state as it is then; gauges that only prices move, once a second.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from daemon.core.events import (
     TradeUpdate,
 )
 from daemon.core.units import to_iso
-from daemon.day_figures import SNAPSHOT_TRADES
+from daemon.day_figures import SNAPSHOT_TRADES, CurvePoint
 from daemon.repeats import Repeats
 from daemon.store.rows import end_in_words
 from shared.models import MANUAL_RULE_ID, ActionKind
 
 FLUSH_SECONDS = 0.1
+GAUGE_SECONDS = 1.0
+"""Prices alone have an account's gauges sent this often: all twenty are made anew, for people to read."""
 PNL_SAMPLE_US = 5_000_000
 CURVE_POINTS = 4000
 
@@ -105,7 +107,9 @@ class Announcer:
         self._dirty: dict[tuple[Topic, int], None] = {}
         self._moved: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._curves: dict[int, list[list[str]]] = {}
+        self._gauges_moved: set[int] = set()
+        self._gauge_timer: asyncio.TimerHandle | None = None
+        self._curves: dict[int, list[CurvePoint]] = {}
         self._sampled: dict[int, int] = {}
         self._by_hand = Repeats()
         self._log = logger.bind(channel="enforcement")
@@ -188,8 +192,8 @@ class Announcer:
         """The daemon's own state, as `get_status` shows it."""
         self._everywhere("status", row)
 
-    def curve(self, account_id: int) -> list[list[str]]:
-        """The day's P&L as far as it was seen: [time, realized, realized + unrealized]."""
+    def curve(self, account_id: int) -> list[CurvePoint]:
+        """The day's P&L as far as it was seen; the total of these points is known."""
         return self._curves.get(account_id, [])
 
     def trim(self) -> None:
@@ -203,6 +207,13 @@ class Announcer:
             self._timer.cancel()
         self._by_hand.close()
         self._flush()
+        # The flush may have begun the wait anew.
+        if self._gauge_timer is not None:
+            self._gauge_timer.cancel()
+            self._gauges_due()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._flush()
 
     # ---- sending
 
@@ -218,14 +229,28 @@ class Announcer:
                 if not moved.isdisjoint(account.positions):
                     self._dirty["positions", account.account_id] = None
                     self._dirty["pnl", account.account_id] = None
+                    self._gauges_moved.add(account.account_id)
         dirty, self._dirty = self._dirty, {}
         for topic, account_id in dirty:
+            if topic == "rules":
+                self._gauges_moved.discard(account_id)
             if not figures.is_read(self._engine.account(account_id), topic):
                 continue
             try:
                 self._publish(topic, account_id, self._state_of(topic, account_id))
             except Exception as error:  # noqa: BLE001 - showing must never disturb protecting
                 logger.opt(exception=error).error("{} of account {} could not be shown.", topic, account_id)
+        if self._gauges_moved and self._gauge_timer is None:
+            self._gauge_timer = asyncio.get_running_loop().call_later(GAUGE_SECONDS, self._gauges_due)
+
+    def _gauges_due(self) -> None:
+        """Mark the gauges that prices have moved and nothing else has had sent since."""
+        self._gauge_timer = None
+        moved, self._gauges_moved = self._gauges_moved, set()
+        for account_id in moved:
+            self._dirty["rules", account_id] = None
+        if moved:
+            self._arm()
 
     def _state_of(self, topic: Topic, account_id: int) -> object:
         engine = self._engine
@@ -249,11 +274,14 @@ class Announcer:
 
     def _sample(self, account_id: int, row: figures.Row) -> None:
         now = self._engine.now
-        if row["unrealized"] is None or now - self._sampled.get(account_id, 0) < PNL_SAMPLE_US:
+        points = self._curves.setdefault(account_id, [])
+        realized, total = row["realized"], row["total"]
+        # A trade's own point has no total: the one that follows it at once does.
+        traded = not points or points[-1][1] != realized or (total == realized and points[-1][2] != total)
+        if total is None or (not traded and now - self._sampled.get(account_id, 0) < PNL_SAMPLE_US):
             return
         self._sampled[account_id] = now
-        points = self._curves.setdefault(account_id, [])
-        points.append([to_iso(now), row["realized"], row["total"]])
+        points.append((to_iso(now), realized, total))
         if len(points) > CURVE_POINTS:
             del points[: CURVE_POINTS // 2 : 2]
 

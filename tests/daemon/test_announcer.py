@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemon.alarms import Alarms
+from daemon.announcer import GAUGE_SECONDS, Announcer
+from daemon.core.events import Quote
+from daemon.core.units import price_to_nanos
+from shared.config import RiskConfig
 from shared.rpc_client import Event
+from tests.core.desk import MNQ, Desk, rules
+from tests.daemon import virtual_time
 from tests.scenarios.world import eventually, world
 
 
@@ -64,3 +73,102 @@ async def test_locks_by_hand_when_repeated_do_not_flood_who_is_alerted(
         assert [kind for kind, _ in by_hand] == ["lockout", "unlock"] and "number 0" in by_hand[0][1]
     (last,) = [text for kind, text in told if kind == "lockout" and "number 3" in text]
     assert last.endswith("(3 times of late; this is the latest)")
+
+
+class Heard:
+    """An outlet and a store that keep what is published, with the time of the loop."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[float, str, int | None, Any]] = []
+
+    def wanted(self, topic: str) -> bool:
+        return True
+
+    def publish(self, topic: str, account_id: int | None, data: object) -> None:
+        self.rows.append((asyncio.get_running_loop().time(), topic, account_id, data))
+
+    def record_pnl(self, *_: object) -> None: ...
+
+    def record_reset(self, *_: object) -> None: ...
+
+    def log_entry(self, decision: object) -> None: ...
+
+    def of(self, topic: str, account_id: int = 101) -> list[tuple[float, Any]]:
+        return [(at, data) for at, name, account, data in self.rows if (name, account) == (topic, account_id)]
+
+
+class Shown:
+    """A desk of two accounts whose events an announcer tells of; 101 is long two MNQ at 100."""
+
+    def __init__(self, config: RiskConfig) -> None:
+        self.desk = Desk(config, accounts=(101, 102))
+        self.heard = Heard()
+        self.announcer = Announcer(self.desk.engine, self.heard, account_row=lambda account_id: {})
+        self.announcer.outlet = self.heard
+        self.desk.read_positions((MNQ, 2))
+        self.desk.read_positions(account=102)
+
+    async def quote(self, price: float) -> None:
+        self.desk.quote(MNQ, price, price)
+        at, nanos = self.desk.engine.now, price_to_nanos(str(price))
+        self.announcer.happened(Quote(at, MNQ, nanos, nanos, nanos))
+        await asyncio.sleep(0.05)
+        self.desk.wait(0.05)
+
+
+GAUGED = rules(daily_total_loss={"limit": -500}, trailing_drawdown={"amount": 1000, "start_balance": 50_000})
+
+
+def test_gauges_when_only_prices_move_are_sent_once_a_second_and_end_as_the_state_is() -> None:
+    async def main() -> None:
+        here = Shown(GAUGED)
+        for number in range(60):
+            await here.quote(100 - number * 0.25)
+        await asyncio.sleep(2 * GAUGE_SECONDS)
+        sent = here.heard.of("rules")
+        assert here.heard.of("rules", 102) == []
+        assert 3 <= len(sent) <= 4
+        assert all(later - earlier >= GAUGE_SECONDS for (earlier, _), (later, _) in itertools.pairwise(sent))
+        (loss,) = [row for row in sent[-1][1] if row["rule_id"] == "RULE-014"]
+        assert Decimal(loss["value"]) == Decimal("-59.00")
+        assert Decimal(here.heard.of("pnl")[-1][1]["unrealized"]) == Decimal("-59.00")
+
+    virtual_time.run(main)
+
+
+def test_gauges_when_sent_for_another_reason_are_not_sent_once_more() -> None:
+    async def main() -> None:
+        here = Shown(GAUGED)
+        await here.quote(99)
+        here.announcer.refresh(101)
+        await asyncio.sleep(3 * GAUGE_SECONDS)
+        assert len(here.heard.of("rules")) == 1
+
+    virtual_time.run(main)
+
+
+def test_gauges_when_the_announcer_closes_are_sent_as_they_are() -> None:
+    async def main() -> None:
+        here = Shown(GAUGED)
+        await here.quote(99)
+        here.announcer.close()
+        told = len(here.heard.rows)
+        assert len(here.heard.of("rules")) == 1
+        await asyncio.sleep(3 * GAUGE_SECONDS)
+        assert len(here.heard.rows) == told
+
+    virtual_time.run(main)
+
+
+def test_curve_when_a_trade_is_made_has_a_point_with_the_total_at_once() -> None:
+    async def main() -> None:
+        here = Shown(GAUGED)
+        await here.quote(99)
+        await asyncio.sleep(0.2)
+        here.desk.wait(0.2)
+        here.desk.trade(MNQ, 1, pnl="-5")
+        here.announcer.refresh(101)
+        await asyncio.sleep(0.2)
+        assert [(point[1], point[2]) for point in here.announcer.curve(101)] == [("0.00", "-4.00"), ("-5.00", "-9.00")]
+
+    virtual_time.run(main)
