@@ -164,6 +164,7 @@ class Reconciler:
         """Read and deliver the trades of the trading day. Raises GatewayError."""
         since = self._day_start(self._clock.now())
         snapshot = await self._reads.trades(account.account_id, since, priority)
+        account.fills.read_trades(snapshot.trades)
         self._take(account, snapshot, contract_ids(snapshot.trades))
 
     async def _read_prices(self, key: int) -> None:

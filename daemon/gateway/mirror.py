@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from daemon.core.events import OrderRecord, PositionRecord
+from daemon.core.events import OrderRecord, PositionRecord, TradeRecord
 from shared.models import STOP_TYPES
 
 
@@ -22,6 +22,26 @@ class Surprise:
     text: str
 
 
+ORDERS_KEPT = 5000
+
+
+def _bound[V](orders: dict[int, V]) -> None:
+    """Drop the oldest beyond the number kept."""
+    if len(orders) > ORDERS_KEPT:
+        del orders[next(iter(orders))]
+
+
+@dataclass(slots=True)
+class _Filled:
+    """How much of an order was pushed as filled, when, and how much of that no read has a trade of."""
+
+    contract_id: str
+    volume: int
+    at: int
+    unknown: int = 0
+    asked: bool = False
+
+
 @dataclass(slots=True)
 class FillWatch:
     """Whether the pushes of a fill come together: it fills an order, makes a trade and changes a position.
@@ -32,10 +52,58 @@ class FillWatch:
 
     _trades: dict[str, int] = field(default_factory=dict)
     _positions: dict[str, int] = field(default_factory=dict)
+    _filled: dict[int, _Filled] = field(default_factory=dict)
+    _traded: dict[int, dict[int, int]] = field(default_factory=dict)
 
-    def push_trade(self, contract_id: str, at: int) -> None:
+    def push_trade(self, trade: TradeRecord, at: int) -> None:
         """A trade was pushed."""
-        self._trades[contract_id] = at
+        self._trades[trade.contract_id] = at
+        self._count(trade)
+
+    def push_order(self, order: OrderRecord, at: int) -> bool:
+        """An order was pushed; returns whether more of it is filled than was pushed before."""
+        known = self._filled.get(order.order_id)
+        if order.fill_volume <= (known.volume if known is not None else 0):
+            return False
+        unknown = known.unknown if known is not None else 0
+        self._filled[order.order_id] = _Filled(order.contract_id, order.fill_volume, at, unknown)
+        _bound(self._filled)
+        return True
+
+    def read_trades(self, trades: Iterable[TradeRecord]) -> None:
+        """Take in a read. What it lacks of orders it was asked for is older than what is read, and not missed again."""
+        for trade in trades:
+            self._count(trade)
+        for order_id, filled in self._filled.items():
+            if filled.asked:
+                filled.unknown = max(0, filled.volume - self._sum(order_id))
+                filled.asked = False
+
+    def short(self, contract_id: str) -> list[int]:
+        """When orders of the contract were pushed as filled by more than their trades; none of those asked for."""
+        return [filled.at for filled in self._short(contract_id)]
+
+    def ask(self, contract_id: str) -> None:
+        """The trades will be read: what they lack then is not worth another read."""
+        for filled in self._short(contract_id):
+            filled.asked = True
+
+    def _short(self, contract_id: str) -> list[_Filled]:
+        return [
+            filled
+            for order_id, filled in self._filled.items()
+            if filled.contract_id == contract_id
+            and not filled.asked
+            and self._sum(order_id) + filled.unknown < filled.volume
+        ]
+
+    def _sum(self, order_id: int) -> int:
+        return sum(self._traded.get(order_id, {}).values())
+
+    def _count(self, trade: TradeRecord) -> None:
+        # A voided trade is counted as well: it did fill the order.
+        self._traded.setdefault(trade.order_id, {})[trade.trade_id] = trade.size
+        _bound(self._traded)
 
     def push_position(self, contract_id: str, at: int) -> None:
         """A position was pushed."""

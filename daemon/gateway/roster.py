@@ -119,10 +119,10 @@ class Roster:
                 self._on_priceless(account)
         elif isinstance(event, OrderUpdate):
             account.mirror.push_order(event.order, event.at)
-            if event.order.status == OrderStatus.FILLED:
+            if account.fills.push_order(event.order, event.at) or event.order.status == OrderStatus.FILLED:
                 self._watch_fill(account, event.order.contract_id, event.at)
         elif not event.trade.voided:
-            account.fills.push_trade(event.trade.contract_id, event.at)
+            account.fills.push_trade(event.trade, event.at)
             self._watch_fill(account, event.trade.contract_id, event.at)
         return True
 
@@ -155,7 +155,14 @@ class Roster:
         def judge() -> None:
             account.watched.discard(contract_id)
             whole = account.fills.complete(contract_id, at - round(allowed * SECOND_US))
-            if not whole and account.reconciled:
+            short = account.fills.short(contract_id)
+            ripe = self._clock.now() - round(allowed * SECOND_US * 0.9)
+            if whole and short and min(short) > ripe:
+                # Filled while the one before it was watched: its trade may still be on its way.
+                self._watch_fill(account, contract_id, min(short))
+                return
+            if (short or not whole) and account.reconciled:
+                account.fills.ask(contract_id)
                 _log.warning("A fill in %s of account %s was not pushed whole", contract_id, account.account_id)
                 self._on_gap(account)
 

@@ -27,6 +27,23 @@ async def test_fill_when_one_of_its_pushes_is_missing_makes_the_account_be_read(
         assert [p.size for p in w.of(PositionsSnapshot, 101)[-1].positions] == [1]
 
 
+async def test_fill_when_the_trade_before_it_was_not_pushed_makes_the_account_be_read_once() -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).buy("MNQ", 1)
+        await eventually(lambda: len(w.of(TradeUpdate, 101)) == 1)
+        await eventually(lambda: not w.gateways._sessions["trader1"].monitored[101].watched)
+        before = len(w.of(TradesSnapshot, 101))
+        w.sim.faults.add(fx.Drop(), hub="user", event="trade", count=1)
+        w.sim.trader(101).buy("MNQ", 1)
+        w.sim.trader(101).buy("MNQ", 1)
+        await eventually(lambda: len(w.of(TradesSnapshot, 101)) > before)
+        assert len(w.of(TradesSnapshot, 101)[-1].trades) == 3
+        w.sim.trader(101).buy("MNQ", 1)
+        await eventually(lambda: len(w.of(TradeUpdate, 101)) == 3)
+        await eventually(lambda: not w.gateways._sessions["trader1"].monitored[101].watched)
+        assert len(w.of(TradesSnapshot, 101)) == before + 1
+
+
 async def test_fill_when_whole_reads_nothing() -> None:
     async with world(timings=QUIET) as w:
         before = len(w.sim.requests)
