@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from daemon.core.events import OrderRecord, PositionRecord
-from daemon.gateway.mirror import AccountMirror
+from daemon.core.events import OrderRecord, PositionRecord, TradeRecord
+from daemon.gateway.mirror import AccountMirror, FillWatch
 
 
 def position(size: int, contract: str = "MNQ") -> PositionRecord:
@@ -69,3 +69,35 @@ def test_mirror_when_thousands_of_orders_pass_forgets_old_ones() -> None:
         mirror.push_order(order(number, status=2), number * 1_000_000)
     mirror.read_orders([], 5_000_000_000)
     assert len(mirror._pushed) < 700
+
+
+def fill(trade_id: int, order_id: int = 1, size: int = 1, *, voided: bool = False) -> TradeRecord:
+    return TradeRecord(trade_id, "MNQ", 0, 0, None, 0, 0, size, voided, order_id)
+
+
+def filled(volume: int, order_id: int = 1) -> OrderRecord:
+    return OrderRecord(order_id, "MNQ", 1, 1, 0, 9, fill_volume=volume)
+
+
+def test_fills_when_an_order_was_filled_before_what_is_read_are_asked_for_once() -> None:
+    fills = FillWatch()
+    assert fills.push_order(filled(3), 10) and not fills.push_order(filled(3), 11)
+    fills.push_trade(fill(7), 10)
+    assert (fills.short("MNQ"), fills.short("ES")) == ([10], [])
+    fills.ask("MNQ")
+    fills.read_trades([fill(7)])
+    assert fills.short("MNQ") == []
+    assert fills.push_order(filled(4), 20)
+    assert fills.short("MNQ") == [20]
+    fills.push_trade(fill(8), 21)
+    assert fills.short("MNQ") == []
+
+
+def test_fills_when_trades_come_first_or_twice_or_are_voided_count_each_once() -> None:
+    fills = FillWatch()
+    for trade in (fill(7), fill(7), fill(7, voided=True)):
+        fills.push_trade(trade, 5)
+    fills.push_order(filled(1), 10)
+    assert fills.short("MNQ") == []
+    fills.push_order(filled(2), 11)
+    assert fills.short("MNQ") == [11]
