@@ -173,6 +173,12 @@ class Announcer:
         elif isinstance(decision, DayChanged):
             logger.info("Account {}: trading day {} begins.", decision.account_id, decision.trading_day)
             self._curves.pop(decision.account_id, None)
+            ended = decision.ended
+            if ended is not None:
+                # A trade just before the reset has not been told yet, and by now belongs to yesterday.
+                self._records.record_pnl(
+                    decision.account_id, ended.trading_day, ended.realized, ended.trade_count, decision.at
+                )
             self.refresh(decision.account_id)
             self._keep_day(decision.account_id)
 

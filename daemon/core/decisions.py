@@ -129,12 +129,25 @@ class Alert:
 
 
 @dataclass(slots=True)
+class EndedDay:
+    """The last figures of a trading day: its name, realized P&L in micro-dollars, number of trades."""
+
+    trading_day: str
+    realized: int
+    trade_count: int
+
+
+@dataclass(slots=True)
 class DayChanged:
-    """A trading day ended for an account; `trading_day` (ISO date) is the one that begins."""
+    """A trading day ended for an account; `trading_day` (ISO date) is the one that begins.
+
+    `ended`: the last figures of the day that ended; None when the reset was moved, so that no day has ended.
+    """
 
     at: int
     account_id: int
     trading_day: str
+    ended: EndedDay | None = None
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from daemon.core.decisions import (
     Alert,
     DayChanged,
     Decision,
+    EndedDay,
     LockChanged,
     Lockout,
     Remember,
@@ -360,11 +361,12 @@ class Engine:
         view = self.view
         triggers: tuple[Trigger, ...] = (Trigger.TIMER,)
         if self.now >= account.ledger.day_end:
+            ended = EndedDay(self.days.name(account.ledger.day_end - 1), view.realized(account), account.ledger.count)
             account.ledger.begin_day(view.day_start, view.day_end)
             account.ledger.forget_before(self.days.week_start(self.now))
             self._forget_day(account)
             account.first_action_at = account.last_action_at = 0
-            out.append(DayChanged(self.now, account.account_id, self.days.name(self.now)))
+            out.append(DayChanged(self.now, account.account_id, self.days.name(self.now), ended))
             triggers = ALL_TRIGGERS
         if self._judge.expire(account, out):
             triggers = ALL_TRIGGERS

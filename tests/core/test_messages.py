@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from daemon.core.decisions import LockChanged
+from daemon.core.decisions import DayChanged, EndedDay, LockChanged
 from daemon.core.events import (
     ClearRequested,
     LockRequested,
@@ -140,3 +141,12 @@ def test_lock_by_hand_while_an_admin_clears_the_one_before_is_another() -> None:
     desk.feed(LockRequested(desk.at, 101, desk.at + 900 * SECOND_US, "enough", "you"))
     desk.wait(120)
     assert len(desk.locks()) == 1
+
+
+def test_day_that_ends_tells_its_last_figures() -> None:
+    desk = Desk(LOSS, at=datetime(2026, 11, 18, 21, 59, 59, tzinfo=UTC))
+    desk.trade(MNQ, -1, "-100")
+    desk.wait(10)
+    (changed,) = desk.of(DayChanged)
+    assert changed.trading_day == "2026-11-19"
+    assert changed.ended == EndedDay("2026-11-18", -100_000_000, 1)
