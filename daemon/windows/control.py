@@ -18,7 +18,7 @@ from shared.rpc_wire import ClientError
 STOPPED, RUNNING, PAUSED, ABSENT = "SERVICE_STOPPED", "SERVICE_RUNNING", "SERVICE_PAUSED", "absent"
 NO_SUCH_SERVICE = 3
 READY = frozenset({"healthy", "degraded"})
-START_TIMEOUT_S = 45.0
+START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 45.0  # NSSM grants 30 s for a graceful end, then ends it by force
 
 
