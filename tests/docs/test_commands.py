@@ -35,6 +35,7 @@ PROOFS: dict[str, RunBy | ByHand] = {
     "bash .ci/run": ByHand("it is what runs all of these"),
     "bash tests/windows/run --quick": RunBy(".ci/run", "bash tests/windows/run --ci"),
     "python -m tests.bench.bench_core": ByHand("a measurement of minutes, made when speed is looked at"),
+    "python -m tests.bench.ipc_floods": ByHand("a measurement of minutes, made when the socket is changed"),
     "apt-get install": ByHand("installs system packages; the list is compared with what the window loads"),
     "python nssm/package.py": RunBy(FROZEN, '"nssm/package.py"'),
     "riskd --help": RunBy(HERE, "test_help_when_asked_lists_the_commands"),
