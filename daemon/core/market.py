@@ -97,18 +97,10 @@ class Market:
         if bid > 0 or ask > 0 or quote.last > 0:
             book.at = quote.at
 
-    def exit_price(self, contract_id: str, size: int) -> int | None:
-        """Price at which a position of that sign could be closed now: bid for a long, ask for a short, else last."""
-        book = self.books.get(contract_id)
-        if book is None:
-            return None
-        price = book.bid if size > 0 else book.ask
-        return price or book.last or None
-
     def price_of(self, position: Position) -> int | None:
-        """Price at which a position could be closed now; None while the last quote is from long before its last entry.
+        """Price at which a position could be closed now: bid for a long, ask for a short, else the last trade's.
 
-        Quotes are only sent for contracts that are held: what is known from an earlier time may be hours old.
+        None while the last quote is from long before the position's last entry. Quotes are only sent for contracts that are held: what is known from an earlier time may be hours old.
         """
         book = self.books.get(position.contract_id)
         if book is None or book.at + FRESH_US < position.opened_at or book.at + STALE_QUOTE_US < position.increased_at:
