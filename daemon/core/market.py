@@ -100,7 +100,8 @@ class Market:
     def price_of(self, position: Position) -> int | None:
         """Price at which a position could be closed now: bid for a long, ask for a short, else the last trade's.
 
-        None while the last quote is from long before the position's last entry. Quotes are only sent for contracts that are held: what is known from an earlier time may be hours old.
+        None while the last quote is from long before the position's last entry: quotes are only sent for contracts that
+        are held, and what is known from an earlier time may be hours old.
         """
         book = self.books.get(position.contract_id)
         if book is None or book.at + FRESH_US < position.opened_at or book.at + STALE_QUOTE_US < position.increased_at:
