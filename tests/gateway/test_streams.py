@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -151,11 +154,36 @@ def test_sleep_when_the_monotonic_clock_counts_it_or_not_is_noticed_once() -> No
     assert not watch.slept()
 
 
-async def test_sdk_when_imported_has_no_handler_of_its_own_left() -> None:
+ONLINE_IN_A_PROCESS_OF_ITS_OWN = """
+import asyncio, logging
+from tests.gateway.world import QUIET, world
+
+async def main():
     async with world(timings=QUIET):
-        names = [name for name in logging.Logger.manager.loggerDict if name.startswith("project_x_py")]
-        assert len(names) > 5
-        assert [name for name in names if logging.getLogger(name).handlers] == []
+        known = [name for name in logging.Logger.manager.loggerDict if name.startswith("project_x_py")]
+        print(len(known), *(name for name in known if logging.getLogger(name).handlers))
+
+asyncio.run(main())
+"""
+
+
+async def test_sdk_when_imported_has_no_handler_of_its_own_left() -> None:
+    # A process of its own: tests of the simulator use parts of the SDK that the daemon never touches.
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", ONLINE_IN_A_PROCESS_OF_ITS_OWN),
+        cwd=Path(__file__).parents[2],
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        told, _ = await asyncio.wait_for(child.communicate(), 60)
+    finally:
+        if child.returncode is None:
+            child.kill()
+    assert child.returncode == 0
+    known, *with_handlers = told.decode().split()
+    assert int(known) > 5
+    assert with_handlers == []
 
 
 async def test_reconnects_when_there_are_many_leave_nothing_behind() -> None:
