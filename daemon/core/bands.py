@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from daemon.core.events import Contract
-from daemon.core.rule import Watch
 from daemon.core.state import Position
 
 NEVER_LOW = -1
@@ -129,22 +128,24 @@ def _loosens(known: Band, band: Band, tightest: Band) -> bool:
     )
 
 
-def prices_for(position: Position, contract: Contract, watch: Watch) -> tuple[int, int]:
-    """Price at or below which, and price at or above which, a position's P&L is at or beyond what is watched."""
+def band_of(position: Position, contract: Contract, loss_at: int | None, gain_at: int | None) -> Band:
+    """The prices strictly between which a position's unrealized P&L (micro-dollars) stays above `loss_at` and below
+    `gain_at`; None: no end.
+    """
     low, high = NEVER_LOW, NEVER_HIGH
-    per_nano = contract.tick_value * abs(position.size)
-    if per_nano <= 0 or contract.tick_size <= 0:
-        return low, high
-    if watch.loss_at is not None:
-        move = watch.loss_at * contract.tick_size // per_nano  # rounded down: towards the loss
-        if position.size > 0:
-            low = position.average_price + move
-        else:
-            high = position.average_price - move
-    if watch.gain_at is not None:
-        move = -(-watch.gain_at * contract.tick_size // per_nano)  # rounded up: towards the gain
-        if position.size > 0:
-            high = position.average_price + move
-        else:
-            low = position.average_price - move
-    return low, high
+    size, average = position.size, position.average_price
+    per_nano = contract.tick_value * abs(size)
+    if per_nano > 0 and contract.tick_size > 0:
+        if loss_at is not None:
+            move = loss_at * contract.tick_size // per_nano  # rounded down: towards the loss
+            if size > 0:
+                low = average + move
+            else:
+                high = average - move
+        if gain_at is not None:
+            move = -(-gain_at * contract.tick_size // per_nano)  # rounded up: towards the gain
+            if size > 0:
+                high = average + move
+            else:
+                low = average - move
+    return Band(low, high) if size > 0 else Band(NEVER_LOW, NEVER_HIGH, low, high)

@@ -2,13 +2,13 @@
 
 An exit is told of by its fill (which realizes P&L) and by the position that shrinks (which takes the same P&L out of
 what is open), in either order. In between the exit of a position that is down 400 counts 800, or nothing; a limit on
-the sum must not be judged by that. `ClosingsInFlight.correction` is what has to be added to the open P&L until both
-have come, or until the other half is given up.
+the sum must not be judged by that. `in_flight` is what has to be added to the open P&L until both have come, or until
+the other half is given up.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from daemon.core.events import TradeRecord, signed
@@ -48,8 +48,36 @@ class _Half:
         self.contracts -= contracts
 
 
+def in_flight(account: AccountState, view: View) -> int:
+    """Micro-dollars to be added to the open P&L of the positions. Worked out once in each judgement, for all rules.
+
+    Each rule that sums asks at each of its judgements, so that no message is missed.
+    """
+    known = view.in_flight
+    if known is None:
+        known = view.in_flight = _closings(account).correction(account, view)
+    return known
+
+
+def any_in_flight(account: AccountState) -> bool:
+    """Whether a half waits for the other."""
+    return _closings(account).any
+
+
+def given_up_at(account: AccountState) -> int | None:
+    """When the next half that stays alone is given up, microseconds UTC."""
+    return _closings(account).next_due()
+
+
+def _closings(account: AccountState) -> ClosingsInFlight:
+    known = account.closings
+    if known is None:
+        known = account.closings = ClosingsInFlight()
+    return known
+
+
 class ClosingsInFlight:
-    """What one rule knows of an account's exits in flight. Asked at each of its judgements."""
+    """What is known of an account's exits in flight since its rules were set."""
 
     __slots__ = ("_filled", "_held", "_seen", "_shrunk", "_trades")
 
@@ -61,11 +89,11 @@ class ClosingsInFlight:
         self._shrunk: dict[str, _Half] = {}
 
     def correction(self, account: AccountState, view: View) -> int:
-        """Micro-dollars to be added to the open P&L of the positions. Constant from one message to the next."""
+        """See `in_flight`. Constant from one message to the next."""
         trades = account.ledger.trades
         if trades is not self._trades or len(trades) != self._seen:
             self._take_fills(trades, view)
-        changed = self._changed(account)
+        changed = self._changed(account, view.contract_id)
         if changed:
             self._take_positions(account, changed, view)
         if not self._filled and not self._shrunk:
@@ -98,12 +126,14 @@ class ClosingsInFlight:
             return None
         return min(half.until for halves in (self._filled, self._shrunk) for half in halves.values())
 
-    def _changed(self, account: AccountState) -> list[str]:
-        """Contracts whose position is another than before."""
+    def _changed(self, account: AccountState, only: str | None) -> list[str]:
+        """Contracts whose position is another than before; of those still held only one can be, if it is given."""
         held, positions = self._held, account.positions
         changed = []
-        for contract_id, position in positions.items():
-            known = held.get(contract_id)
+        for contract_id in positions if only is None else (only,):
+            position, known = positions.get(contract_id), held.get(contract_id)
+            if position is None:
+                continue
             if known is None or known.size != position.size or known.average_price != position.average_price:
                 changed.append(contract_id)
         if held.keys() - positions.keys():
@@ -139,7 +169,7 @@ class ClosingsInFlight:
         for contract_id in changed:
             before, position = self._held.pop(contract_id, None), account.positions.get(contract_id)
             if position is not None:
-                self._held[contract_id] = replace(position)
+                self._held[contract_id] = position.copy()
             if before is None:
                 continue
             now = account.size(contract_id)

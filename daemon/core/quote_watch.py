@@ -1,14 +1,11 @@
 """Which quotes must be judged and for whom: the rules' watches as price bands, and quotes that have stopped coming."""
 
-# Compared by hand in here, because `min` and `max` cost four times as much.
-# ruff: noqa: PLR1730
-
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from daemon.core import failures
-from daemon.core.bands import NEVER_HIGH, NEVER_LOW, Band, Bands, prices_for
+from daemon.core.bands import Band, Bands, band_of
 from daemon.core.decisions import Decision, Warn
 from daemon.core.market import STALE_QUOTE_US
 from daemon.core.rule import EVERY_QUOTE, RuleState, View, Watch, next_level
@@ -59,9 +56,11 @@ class QuoteWatch:
             every |= anew
             asked = True
         if every or positions.keys() != bands.held_by(account_id):
-            bands.set(account_id, {held: _band(position, quoting, shares) for held, position in positions.items()})
+            bands.set(
+                account_id, {held: _band(position, quoting, shares, view) for held, position in positions.items()}
+            )
         elif asked and contract_id in positions:
-            bands.put(account_id, contract_id, _band(positions[contract_id], quoting, shares))
+            bands.put(account_id, contract_id, _band(positions[contract_id], quoting, shares, view))
 
     def find_stale(self, accounts: dict[int, AccountState], view: View, out: list[Decision]) -> None:
         """Warn the holders of contracts whose quotes have stopped coming, once each time they stop."""
@@ -96,7 +95,7 @@ def _total(account: AccountState, state: RuleState, level: int, view: View, out:
 def _ask(  # noqa: PLR0917
     account: AccountState, state: RuleState, level: int, contract_id: str | None, view: View, out: list[Decision]
 ) -> bool:
-    """Ask a rule which prices it must see; returns whether it was asked about all positions."""
+    """Ask a rule at which P&L it must see a quote; returns whether it was asked about all positions."""
     positions = account.positions
     looked_at: Iterable[Position]
     if contract_id is None or level != state.level:
@@ -104,30 +103,29 @@ def _ask(  # noqa: PLR0917
     else:
         every, looked_at = False, (positions[contract_id],) if contract_id in positions else ()
     for position in looked_at:
-        contract = view.market.contracts.get(position.contract_id)
-        if contract is None:
-            state.watched.pop(position.contract_id, None)  # when it is learned, all rules are judged
-            continue
         try:
             watch = state.rule.watch(account, position, view, level)
         except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one; it is shown every quote
             failures.report(account, state, error, view.now, out)
             watch = EVERY_QUOTE
-        state.watched[position.contract_id] = prices_for(position, contract, watch)
+        state.watched[position.contract_id] = watch
     return every
 
 
-def _band(position: Position, quoting: Iterable[RuleState], shares: Shares | None) -> Band:
+def _band(position: Position, quoting: Iterable[RuleState], shares: Shares | None, view: View) -> Band:
     """What all rules together must see of a position."""
     contract_id = position.contract_id
-    low, high = NEVER_LOW, NEVER_HIGH
-    if shares is not None and contract_id in shares.prices:
-        low, high = shares.prices[contract_id]
+    contract = view.market.contracts.get(contract_id)
+    if contract is None:
+        return Band()  # when it is learned, all rules are judged
+    share = None if shares is None else shares.watches.get(contract_id)
+    loss_at, gain_at = (None, None) if share is None else (share.loss_at, share.gain_at)
     for state in quoting:
-        prices = state.watched.get(contract_id)
-        if prices is not None:
-            if prices[0] > low:
-                low = prices[0]
-            if prices[1] < high:
-                high = prices[1]
-    return Band(bid_low=low, bid_high=high) if position.size > 0 else Band(ask_low=low, ask_high=high)
+        watch = state.watched.get(contract_id)
+        if watch is None:
+            continue
+        if watch.loss_at is not None and (loss_at is None or watch.loss_at > loss_at):
+            loss_at = watch.loss_at
+        if watch.gain_at is not None and (gain_at is None or watch.gain_at < gain_at):
+            gain_at = watch.gain_at
+    return band_of(position, contract, loss_at, gain_at)

@@ -48,7 +48,7 @@ class View:
     """What a rule may look at besides the account. `net` is the P&L basis; times are microseconds UTC.
 
     `contract_id`: the only contract whose position, orders or price can matter to a rule that has judged the account
-    before; None: any can.
+    before; None: any can. `in_flight`: what `daemon.core.closings` has worked out.
     """
 
     market: Market
@@ -61,11 +61,12 @@ class View:
     contract_id: str | None = None
     _each: dict[str, tuple[int, int]] | None = None
     _total: tuple[int, int] | None = None
+    in_flight: int | None = None
 
     def begin(self, contract_id: str | None = None) -> None:
         """Another account is looked at, or its positions or prices may have changed: forget what was worked out."""
         self.contract_id = contract_id
-        self._each = self._total = None
+        self._each = self._total = self.in_flight = None
 
     def positions(self, account: AccountState) -> Iterable[Position]:
         """The positions to look at, for a rule that looks at each by itself: see `contract_id`."""
@@ -255,6 +256,9 @@ class Rule:
     partial: ClassVar[bool] = False
     """Whether the rule is judged by the trades known so far when the day's trades cannot be read; see `Engine`."""
 
+    by_clock: ClassVar[bool] = False
+    """Whether `next_due` depends on the time alone: it is asked again only once what it said has come."""
+
     sums: ClassVar[bool] = False
     """Whether the rule looks at the unrealized P&L of all positions together: `watch_total` in place of `watch`."""
 
@@ -322,8 +326,8 @@ class RuleState:
     """What the engine keeps of one rule for one account.
 
     `due`: its own next time, microseconds UTC; None = never, `UNPLANNED` = not asked yet. What it must see of the
-    quotes, for the warning level `level`: `watched`, by contract id the prices (nanos) at or below which, and at or
-    above which, it must be judged; `total`, of a rule that sums. See `daemon.core.quote_watch`.
+    quotes, for the warning level `level`: `watched`, by contract id; `total`, of a rule that sums. See
+    `daemon.core.quote_watch`.
     """
 
     rule: Rule
@@ -335,7 +339,7 @@ class RuleState:
     quoted: bool = False
     due: int | None = UNPLANNED
     level: int = 0
-    watched: dict[str, tuple[int, int]] = field(default_factory=dict)
+    watched: dict[str, Watch] = field(default_factory=dict)
     total: Watch = field(default_factory=Watch)
 
 

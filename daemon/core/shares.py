@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from daemon.core.bands import prices_for
 from daemon.core.rule import EVERY_QUOTE, RuleState, View, Watch
 from daemon.core.state import AccountState
 
@@ -20,14 +19,13 @@ _DEALT, _OF = 7, 8
 
 @dataclass(slots=True)
 class Shares:
-    """By contract id the P&L (micro-dollars) strictly between which a position may move, and as prices (nanos).
+    """By contract id the P&L (micro-dollars) strictly between which a position may move.
 
     `open`: there was no room, or a price is missing; every quote of some position is looked at. `lowest`, `highest`:
     the sums of all P&L at the ends; None: no end.
     """
 
     watches: dict[str, Watch] = field(default_factory=dict)
-    prices: dict[str, tuple[int, int]] = field(default_factory=dict)
     open: bool = True
     lowest: int | None = None
     highest: int | None = None
@@ -53,7 +51,7 @@ def spread(
 
 
 def _still_hold(known: Shares, account: AccountState, contract_id: str, room: Watch, view: View) -> bool:
-    """Whether known shares lie within the room and every position within its share; sets the contract's prices."""
+    """Whether known shares lie within the room and every position within its share."""
     watches, positions = known.watches, account.positions
     if known.open or watches.keys() != positions.keys():
         return False
@@ -61,20 +59,17 @@ def _still_hold(known: Shares, account: AccountState, contract_id: str, room: Wa
         return False
     if room.gain_at is not None and (known.highest is None or known.highest > room.gain_at):
         return False
-    position, pnl = positions.get(contract_id), view.open_pnl(account).get(contract_id)
-    if position is None:
+    if contract_id not in positions:
         return True
-    contract = view.market.contracts.get(contract_id)
-    if pnl is None or contract is None:
+    pnl = view.open_pnl(account).get(contract_id)
+    if pnl is None:
         return False
     amount, scale = pnl
     watch = watches[contract_id]
-    if (watch.loss_at is not None and amount <= watch.loss_at * scale) or (
-        watch.gain_at is not None and amount >= watch.gain_at * scale
-    ):
-        return False
-    known.prices[contract_id] = prices_for(position, contract, watch)
-    return True
+    return not (
+        (watch.loss_at is not None and amount <= watch.loss_at * scale)
+        or (watch.gain_at is not None and amount >= watch.gain_at * scale)
+    )
 
 
 def _deal(account: AccountState, room: Watch, view: View) -> Shares:
@@ -89,14 +84,10 @@ def _deal(account: AccountState, room: Watch, view: View) -> Shares:
         lowest=None if down is None else total - down * len(open_pnl),
         highest=None if up is None else total + up * len(open_pnl),
     )
-    for contract_id, position in account.positions.items():
+    for contract_id in account.positions:
         pnl = open_pnl.get(contract_id)
         if full or pnl is None:
-            watch = EVERY_QUOTE
+            shares.watches[contract_id] = EVERY_QUOTE
         else:
-            watch = Watch(None if down is None else pnl - down, None if up is None else pnl + up)
-        shares.watches[contract_id] = watch
-        contract = view.market.contracts.get(contract_id)
-        if contract is not None:
-            shares.prices[contract_id] = prices_for(position, contract, watch)
+            shares.watches[contract_id] = Watch(None if down is None else pnl - down, None if up is None else pnl + up)
     return shares

@@ -25,6 +25,7 @@ from daemon.core.sessions import Sessions
 from daemon.core.units import SECOND_US
 
 if TYPE_CHECKING:
+    from daemon.core.closings import ClosingsInFlight
     from daemon.core.decisions import Action, Lockout
 
 __all__ = ["AccountState", "Book", "Growth", "Latch", "Market", "Position"]
@@ -129,6 +130,7 @@ class AccountState:
     _ended_orders: dict[int, int] = field(default_factory=dict)
     leftovers: list[Action] = field(default_factory=list)
     growths: dict[int, Growth] = field(default_factory=dict)
+    closings: ClosingsInFlight | None = None
     filled: dict[int, int] = field(default_factory=dict)
     _unmatched: dict[str, _Unmatched] = field(default_factory=dict)
     _sequence: int = 0

@@ -55,7 +55,7 @@ class Timetable:
     ) -> None:
         """Find an account's next time anew; of the rules those that were judged may have another one."""
         for state in judged:
-            if state.timed:
+            if state.timed and not (state.due is not None and state.rule.by_clock and view.now < state.due):
                 state.due = _ask(account, state, view, out)
         due = account.ledger.day_end
         if waits_for_trades(account):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.core.closings import ClosingsInFlight
+from daemon.core.closings import given_up_at, in_flight
 from daemon.core.rule import (
     NOTHING,
     Gauge,
@@ -41,7 +41,6 @@ class DailyTotalLossRule(Rule):
     def __init__(self, config: DailyTotalLoss) -> None:
         super().__init__(config)
         self._limit = money_to_micros(config.limit)
-        self._closings = ClosingsInFlight()
         self._in_flight = 0
 
     def _total(self, account: AccountState, view: View) -> tuple[int, int]:
@@ -51,7 +50,7 @@ class DailyTotalLossRule(Rule):
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
-        self._in_flight = self._closings.correction(account, view)
+        self._in_flight = in_flight(account, view)
         amount, scale = self._total(account, view)
         if amount > self._limit * scale:
             return NOTHING
@@ -74,7 +73,7 @@ class DailyTotalLossRule(Rule):
 
     def next_due(self, account: AccountState, view: View) -> int | None:
         """When what is in flight is given up."""
-        return self._closings.next_due()
+        return given_up_at(account)
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit used."""

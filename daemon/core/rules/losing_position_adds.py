@@ -43,6 +43,7 @@ class _Followed:
 
     `allowed`: contracts that may stay; `adds`: orders that enlarged it while it lost; `orders`: the latest orders that
     opened or enlarged it, and whether they were allowed to; `at`, `filled_at`: times of the last change and last fill.
+    `kept`: all this as it is remembered, None after a change.
     """
 
     direction: int
@@ -54,6 +55,17 @@ class _Followed:
     filled_at: int
     orders: dict[int, bool] = field(default_factory=dict)
     unexplained: list[_Increase] = field(default_factory=list)
+    kept: list[object] | None = None
+
+    def written(self) -> list[object]:
+        """JSON-able; `_restored` reads it."""
+        if self.kept is None:
+            self.kept = [
+                [self.direction, self.size, self.average, self.allowed, self.adds, self.at, self.filled_at],
+                [[order_id, int(allowed)] for order_id, allowed in self.orders.items()],
+                [[left.contracts, int(left.losing), left.until] for left in self.unexplained],
+            ]
+        return self.kept
 
 
 class LosingPositionAddsRule(Rule):
@@ -139,7 +151,7 @@ class LosingPositionAddsRule(Rule):
             self._shrink(known, size)
         if size != known.size or position.average_price != known.average:
             known.size, known.average, known.at = size, position.average_price, view.now
-            self._changed = True
+            self._change(known)
         if known.unexplained:
             self._explain(known, self._fills.get(position.contract_id, []), view)
         return known
@@ -174,7 +186,7 @@ class LosingPositionAddsRule(Rule):
                 known.adds += 1
                 if known.adds <= self.config.max_adds:
                     known.allowed += increase.contracts
-                self._changed = True
+                self._change(known)
         known.unexplained = [left for left in known.unexplained if left.contracts and left.until > view.now]
 
     def _judge_order(self, known: _Followed, fill: _Fill, contracts: int, *, losing: bool) -> None:
@@ -186,7 +198,7 @@ class LosingPositionAddsRule(Rule):
         if losing and known.orders[fill.order_id]:
             known.allowed += contracts
         known.filled_at = max(known.filled_at, fill.filled_at)
-        self._changed = True
+        self._change(known)
 
     # ---- fills
 
@@ -249,15 +261,12 @@ class LosingPositionAddsRule(Rule):
             if position.created_at <= followed.at + CLOCK_SLACK_US:  # else it was opened since
                 self._followed[contract_id] = followed
 
+    def _change(self, known: _Followed) -> None:
+        known.kept = None
+        self._changed = True
+
     def _keep(self, account: AccountState) -> None:
-        values: dict[str, object] = {
-            contract_id: [
-                [known.direction, known.size, known.average, known.allowed, known.adds, known.at, known.filled_at],
-                [[order_id, int(allowed)] for order_id, allowed in known.orders.items()],
-                [[left.contracts, int(left.losing), left.until] for left in known.unexplained],
-            ]
-            for contract_id, known in self._followed.items()
-        }
+        values: dict[str, object] = {contract_id: known.written() for contract_id, known in self._followed.items()}
         if values or _MEMORY in account.memory:
             account.remember(_MEMORY, values)
 

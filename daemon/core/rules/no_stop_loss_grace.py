@@ -65,10 +65,11 @@ class NoStopLossGraceRule(Rule):
 
     @staticmethod
     def _covered(account: AccountState, position: Position, view: View) -> int:
-        orders = account.orders_of(position.contract_id)
-        return sum(
-            order.remaining for order in orders if order.type in _STOPS and protects(order, position, view.market)
-        )
+        covered = 0
+        for order in account.orders_of(position.contract_id):
+            if order.type in _STOPS and protects(order, position, view.market):
+                covered += order.remaining
+        return covered
 
     def _since(self, account: AccountState) -> dict[str, tuple[int, int]]:
         """Since when each position has been unprotected, and its direction then."""
@@ -92,19 +93,21 @@ class NoStopLossGraceRule(Rule):
             self._begun = True
             since = {held: known for held, known in since.items() if _is_same(account.positions.get(held), known[0])}
         verdicts: list[Verdict] = []
-        now_unprotected: dict[str, object] = {}
+        kept, now_unprotected = account.memory.get(_MEMORY, {}), {}
         if view.contract_id is not None:
-            now_unprotected = {held: list(known) for held, known in since.items() if held != view.contract_id}
+            now_unprotected = {held: kept[held] for held in since if held != view.contract_id}
         for position in view.positions(account):
             contract_id = position.contract_id
             covered = self._covered(account, position, view)
             if covered >= abs(position.size):
                 continue
             direction = 1 if position.size > 0 else -1
-            started, before = since.get(contract_id, (view.now, direction))
-            if before != direction:
-                started = view.now  # turned round: another position
-            now_unprotected[contract_id] = [started, direction]
+            started, before = since.get(contract_id, (view.now, 0))
+            if before == direction:
+                now_unprotected[contract_id] = kept[contract_id]
+            else:  # new, or turned round: another position
+                started = view.now
+                now_unprotected[contract_id] = [started, direction]
             due = started + self._grace
             if view.now < due or contract_id in account.latches:
                 continue

@@ -19,6 +19,7 @@ class ScheduledFlattenRule(Rule):
     rule_id = "RULE-020"
     key = "scheduled_flatten"
     triggers = frozenset({Trigger.TIMER, Trigger.POSITIONS})
+    by_clock = True
 
     config: ScheduledFlatten
 

@@ -33,6 +33,7 @@ class SessionBlockOutsideRule(Rule):
     key = "session_block_outside"
     triggers = frozenset({Trigger.TIMER, Trigger.POSITIONS, Trigger.ORDERS})
     needs = frozenset({Trigger.POSITIONS})
+    by_clock = True
 
     config: SessionBlockOutside
 

@@ -45,6 +45,7 @@ class TradeFrequencyLimitRule(Rule):
         ]
         self._log: list[int] = []
         self._read = 0
+        self._entered = False
         self._longest = max((window[3] for window in self._windows), default=0) * SECOND_US
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
@@ -52,7 +53,8 @@ class TradeFrequencyLimitRule(Rule):
         log = account.ledger.entry_log
         if log is not self._log:
             self._log, self._read = log, 0
-        if self._read == len(log):
+        self._entered = self._read < len(log)
+        if not self._entered:
             return NOTHING
         # An entry that arrives late changes the windows of those after it.
         since = max(min(log[self._read :]), view.now - self._longest + 1)
@@ -102,8 +104,8 @@ class TradeFrequencyLimitRule(Rule):
         return count, limit, name
 
     def percent(self, account: AccountState, view: View) -> int | None:
-        """Share of the fullest window."""
-        worst = self._worst(account, view)
+        """Share of the fullest window, which only an entry can raise: None without a new one."""
+        worst = self._worst(account, view) if self._entered else None
         return None if worst is None else percent_of(worst[0], worst[1])
 
     def gauge(self, account: AccountState, view: View) -> Gauge | None:

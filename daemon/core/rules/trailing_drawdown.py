@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.core.closings import BalanceInFlight, ClosingsInFlight
+from daemon.core.closings import BalanceInFlight, any_in_flight, given_up_at, in_flight
 from daemon.core.rule import (
     NO_WATCH,
     NOTHING,
@@ -47,7 +47,6 @@ class TrailingDrawdownRule(Rule):
         self._start = None if config.start_balance is None else money_to_micros(config.start_balance)
         self._lock_at = None if config.lock_at is None else money_to_micros(config.lock_at)
         self._high: int | None = None
-        self._closings = ClosingsInFlight()
         self._balance = BalanceInFlight()
         self._base = 0
 
@@ -97,8 +96,10 @@ class TrailingDrawdownRule(Rule):
             return NOTHING
         if self._high is None:
             self._go_on(account, view)
-        in_flight = self._closings.correction(account, view)
-        self._base = in_flight + self._balance.settled(account, account.balance, view.now, exits=self._closings.any)
+        correction = in_flight(account, view)
+        self._base = correction + self._balance.settled(
+            account, account.balance, view.now, exits=any_in_flight(account)
+        )
         high = self._highest(account, account.balance, view)
         floor, equity = self._floor(high), self._equity(account, view)
         if equity > floor:
@@ -124,8 +125,8 @@ class TrailingDrawdownRule(Rule):
 
     def next_due(self, account: AccountState, view: View) -> int | None:
         """When what is in flight is given up."""
-        moments = [at for at in (self._closings.next_due(), self._balance.until) if at is not None]
-        return min(moments, default=None)
+        closings, balance = given_up_at(account), self._balance.until
+        return closings if balance is None or (closings is not None and closings < balance) else balance
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the distance from the highest to the floor that is used up."""
