@@ -115,10 +115,11 @@ class AdminApi:
     # ---- the second factor
 
     async def get_second_factor(self, params: NoParams, context: CallContext) -> Row:
-        """Whether one is enrolled, and how it fares; never the secret."""
+        """Whether one is enrolled, and how it fares; never the secret. `reading`: not known yet."""
         factor = self._factor
         return {
             "enrolled": factor.enrolled,
+            "reading": factor.reading,
             "broken": factor.broken,
             "recovery_codes_left": factor.recovery_codes_left,
             "pause_seconds": factor.pause_left(self._host.clock.now()),

@@ -160,6 +160,11 @@ class KeyringFactor:
         """Judge a code and use it up. `now`: microseconds UTC."""
         return self._factor is not None and self._factor.verify(code, now)
 
+    @property
+    def reading(self) -> bool:
+        """Whether the key store has not answered yet, so that nobody knows whether one is enrolled."""
+        return self._factor is None
+
     # ---- for the handlers
 
     @property

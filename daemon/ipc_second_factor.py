@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from daemon.ipc_alerts import IpcAlerts
-from daemon.ipc_sessions import Session
+from daemon.ipc_sessions import Session, second_factor_needed
 from shared.protocol import ErrorCode, RpcError
 
 
@@ -15,6 +15,11 @@ class SecondFactorCheck(Protocol):
 
     @property
     def enrolled(self) -> bool: ...
+
+    @property
+    def reading(self) -> bool:
+        """Whether it is not known yet; `enrolled` is True then."""
+        ...
 
     def verify(self, code: str, now: int) -> bool:
         """Judges a code at `now` (microseconds UTC) and uses it up."""
@@ -37,8 +42,14 @@ class SecondFactorGate:
         """Whether none is asked for, or it was given in this session."""
         return session.second_factor_given or not self.enrolled()
 
+    def refusal(self) -> RpcError:
+        """What a request is answered that needs one and came without."""
+        return _not_known_yet() if self._check is not None and self._check.reading else second_factor_needed()
+
     def give(self, session: Session, code: str) -> dict[str, object]:
-        """Judges a code. Raises RpcError -32001 when it is not accepted."""
+        """Judges a code. Raises RpcError -32001 when it is not accepted, -32005 while nothing can be judged yet."""
+        if self._check is not None and self._check.reading:
+            raise _not_known_yet()
         if self._check is not None and self._check.enrolled:
             if not self._check.verify(code, self._now()):
                 self._alerts.warn("second_factor_failed", "A second factor was refused in an admin session.")
@@ -46,3 +57,11 @@ class SecondFactorGate:
                 raise RpcError(ErrorCode.NOT_AUTHORIZED, text)
             session.second_factor_given = True
         return {"second_factor_required": not self.passed(session)}
+
+
+def _not_known_yet() -> RpcError:
+    text = (
+        "Whether a second factor is set up cannot be read yet: the daemon is still reading the key store. "
+        "Try again in a moment."
+    )
+    return RpcError(ErrorCode.BUSY, text, {"retry_after": 1.0})

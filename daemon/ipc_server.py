@@ -29,7 +29,6 @@ from daemon.ipc_sessions import (
     Pause,
     Session,
     give_way,
-    second_factor_needed,
 )
 from daemon.ipc_subscriptions import Subscriptions
 from daemon.ipc_turns import Turns
@@ -300,7 +299,7 @@ class IpcServer:
         if not seat.granted:
             return _busy("Too many programs want a place at once", 1.0 / self.limits.places.seats_per_second)
         if call.method.second_factor and not self._second_factor.passed(session):
-            return second_factor_needed()
+            return self._second_factor.refusal()
         return None
 
     async def _run(self, session: Session, call: Call, pause: Pause) -> None:

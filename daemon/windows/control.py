@@ -76,11 +76,7 @@ class Control:
 
         Raises SkippedError when its configuration is not valid, StepError when it does not get ready.
         """
-        executable, arguments = str(program.executable), program.arguments.split()
-        check = [executable, *arguments[:-1], "check", "--home", str(self._home.root)]
-        code, said = self._run_in(program, check)
-        if code != 0:
-            raise SkippedError(f"the configuration in {self._home.config} is not valid yet.\n{said}")
+        self.check(program)
         before = endpoint_of(self._home)
         if self.state() == RUNNING and before is not None and ask_status(before) is not None:
             return f"it runs already, on port {before.port}"
@@ -96,6 +92,13 @@ class Control:
             self._sleep(0.25)
         what = f"the daemon was not ready after {START_TIMEOUT_S:g} s (service: {self.state()}). {said}"
         raise StepError(f"{what}\n{self.last_words()}".strip())
+
+    def check(self, program: Program) -> None:
+        """Raises SkippedError, with every error, when the daemon could not start with the configuration as it is."""
+        executable, arguments = str(program.executable), program.arguments.split()
+        code, said = self._run_in(program, [executable, *arguments[:-1], "check", "--home", str(self._home.root)])
+        if code != 0:
+            raise SkippedError(f"the configuration in {self._home.config} is not valid yet.\n{said}")
 
     def _run_in(self, program: Program, argv: list[str]) -> tuple[int, str]:
         environment = {"PYTHONPATH": str(program.directory)} if program.install_folder is None else {}

@@ -1,13 +1,15 @@
-"""Whether an administrator may stop or uninstall the service, as far as our own program offers it.
+"""Whether an administrator may stop, restart, replace or uninstall the service, as far as our own program offers it.
 
 The running daemon decides, in an admin session (who can read ``run/admin.key`` is an administrator): it alone knows the
-second factor. A local administrator can end a service by other means; this is about what we offer.
+second factor. A local administrator can end a service by other means; this is about what we offer. Whatever has the
+service down, be it for seconds, is judged alike: done again and again, seconds are hours (docs/decisions/0155).
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from daemon.windows.active_lockouts import UnreadableDatabaseError, second_factor_enrolled
 from shared.admin_auth import ServerNotProvenError
@@ -18,6 +20,9 @@ from shared.rpc_client import RpcClient
 from shared.rpc_wire import ClientError, UnreachableError
 
 TIMEOUT_S = 10.0
+READING_S = 30.0
+"""How long a daemon that has just started is given to read its key store: seconds, on a machine that is starting."""
+READING_STEP_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,40 @@ async def _ask(home: Home, wish: Wish) -> str | None:
     try:
         await client.connect()
         result = await client.authenticate(home.admin_key.read_bytes())
-        if result.second_factor_required:
-            if wish.second_factor is None:
-                return f"A second factor is set up: to {wish.action}, say --second-factor CODE."
-            await client.second_factor(wish.second_factor)
+        if result.second_factor_required and (refused := await _second_factor(client, wish)):
+            return refused
         if wish.locked:
             await client.call("stop_daemon", {"reason": f"asked to {wish.action} although locked: {wish.locked}"[:500]})
     finally:
         await client.close()
     return None
+
+
+async def _second_factor(client: RpcClient, wish: Wish) -> str | None:
+    """Give the code to the daemon if it wants one; the sentence that refuses, or None. Raises what the calls raise."""
+    state = await _known(client)
+    if state.get("reading"):
+        return (
+            "Whether a second factor is set up cannot be read yet: the daemon is still reading the key store. "
+            "Try again in a moment."
+        )
+    if state.get("broken"):
+        return f"The daemon does not allow to {wish.action}: {state['broken']}"
+    if state.get("enrolled") is False:  # the key store, read meanwhile, has none
+        return None
+    if wish.second_factor is None:
+        return f"A second factor is set up: to {wish.action}, say --second-factor CODE."
+    await client.second_factor(wish.second_factor)
+    return None
+
+
+async def _known(client: RpcClient) -> dict[str, Any]:
+    """What the daemon says of the second factor, once it has read the key store or `READING_S` are over."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + READING_S
+    while True:
+        answer = await client.call("get_second_factor")
+        state = answer if isinstance(answer, dict) else {}
+        if not state.get("reading") or loop.time() >= deadline:
+            return state
+        await asyncio.sleep(READING_STEP_S)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 from daemon.windows import plan, refusals
 from daemon.windows.active_lockouts import ActiveLockout, UnreadableDatabaseError, active_lockouts
@@ -19,12 +20,20 @@ from shared.arguments import folder
 from shared.paths import Home, find_home
 
 OK, FAILED, BAD_USAGE = 0, 1, 2
+NOT_INSTALLED = "the service is not installed; run: riskd service install"
+ASKED = ("install", "uninstall", "stop", "restart")
+"""Commands that have a running service down, for good or for seconds: the daemon says whether they may."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Run ``riskd service`` with the arguments after ``service``. Returns the exit code: 0, 1 failed, 2 bad usage."""
     if sys.platform != "win32" and not {"-h", "--help"} & set(argv):
         return _complain("riskd service works on Windows only; here, run the daemon with: riskd run", BAD_USAGE)
+    return command(argv)
+
+
+def command(argv: Sequence[str]) -> int:
+    """As `main`, wherever there is an nssm.exe."""
     try:
         arguments = _parser().parse_args(list(argv))
     except SystemExit as stop:  # argparse has said what is wrong, or printed the help
@@ -56,11 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (
         ("start", "start the service and wait until the daemon watches"),
         ("stop", "stop the service gracefully"),
-        ("restart", "stop and start"),
+        ("restart", "stop and start; locks stay"),
         ("status", "print the state; exit code 0 when it runs, else 1"),
     ):
         commands.add_parser(name, help=text)
-    for name in ("stop", "uninstall"):
+    for name in ASKED:
         code = "the current code of the second factor, if one is set up"
         commands.choices[name].add_argument("--second-factor", metavar="CODE", help=code)
     for command in commands.choices.values():
@@ -71,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:
-    home = _home(arguments.home)
+    home = _home(arguments)
     control = Control(nssm_path(), home)
     match arguments.command:
         case "install":
@@ -83,30 +92,64 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         case "start":
             _say(_started(control))
         case "stop":
-            runs = control.state() in {RUNNING, PAUSED}
-            if runs and (refused := refusal(home, Wish("stop", second_factor=arguments.second_factor))):
-                raise StepError(refused)
+            _require_permission(home, control, Wish("stop", second_factor=arguments.second_factor))
             control.stop()
             _say("The service is stopped: nothing watches the accounts.")
         case _:
-            control.stop()
-            _say(_started(control))
+            _restart(arguments, home, control)
     return OK
 
 
-def _home(explicit: str | None) -> Home:
-    """``--home``, else what the installed service uses, else as everywhere."""
-    if explicit is None and nssm_path().exists():
-        control = Control(nssm_path(), find_home())
-        if control.state() != ABSENT and (root := registered_home(control)):
-            return Home(root)
-    return find_home(explicit)
+def _home(arguments: argparse.Namespace) -> Home:
+    """What the installed service uses, else ``--home``, else as everywhere.
+
+    Raises StepError for another ``--home`` than the service's: it is the service's own daemon that must be asked if
+    it may be stopped, and its own home in which lockouts go on.
+    """
+    wished = find_home(arguments.home)
+    if not nssm_path().exists():
+        return wished
+    control = Control(nssm_path(), wished)
+    registered = registered_home(control) if control.state() != ABSENT else None
+    if registered is None:
+        return wished
+    if arguments.home is not None and arguments.command != "status" and not same_folder(wished.root, registered):
+        move = "; to move it, uninstall it first with --keep-data" if arguments.command == "install" else ""
+        raise StepError(f"the installed service uses the home folder {registered}: say no other --home{move}")
+    return wished if arguments.home is not None else Home(registered)
+
+
+def same_folder(one: Path, other: Path) -> bool:
+    """Whether both names lead to one folder; upper and lower case are alike where the system takes them so."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return os.path.normcase(one.absolute()) == os.path.normcase(other.absolute())
+
+
+def _require_permission(home: Home, control: Control, wish: Wish) -> None:
+    """Raises StepError when the running daemon does not let it happen; what does not run needs no permission."""
+    if control.state() in {RUNNING, PAUSED} and (refused := refusal(home, wish)):
+        raise StepError(refused)
+
+
+def _restart(arguments: argparse.Namespace, home: Home, control: Control) -> None:
+    """Raises StepError. What could not start again is not stopped."""
+    if control.state() == ABSENT:
+        raise StepError(NOT_INSTALLED)
+    _require_permission(home, control, Wish("restart", second_factor=arguments.second_factor))
+    try:
+        control.check(running_program())
+    except SkippedError as error:
+        raise StepError(f"the service was left as it is, because {error}") from error
+    control.stop()
+    _say(_started(control))
 
 
 def _started(control: Control) -> str:
     state = control.state()
     if state == ABSENT:
-        raise StepError("the service is not installed; run: riskd service install")
+        raise StepError(NOT_INSTALLED)
     try:
         return f"The service is {control.start(running_program())}."
     except SkippedError as error:
@@ -140,6 +183,9 @@ def _install(arguments: argparse.Namespace, home: Home, control: Control) -> int
     steps = plan.plan_install(facts, options)
     if arguments.dry_run:
         return _show(steps)
+    wish = Wish("replace the running program", second_factor=arguments.second_factor)
+    if facts.service_runs and (refused := refusal(home, wish)):
+        return _refuse("Nothing was changed", [refused])
     executor = Executor(_say, control.start, control.stop)
     if not executor.carry_out(steps):
         return _complain("The installation failed; what it had done was undone.", FAILED)

@@ -25,6 +25,7 @@ class Codes:
     def __init__(self, *codes: str) -> None:
         self.codes = list(codes)
         self.enrolled = True
+        self.reading = False
         self.asked: list[tuple[str, int]] = []
 
     def verify(self, code: str, now: int) -> bool:
@@ -408,6 +409,21 @@ async def test_second_factor_when_enrolled_is_needed_for_what_loosens_and_given_
         await admin.log_in()  # a new session on the same connection is a new session
         assert "error" in await admin.ask("clear_lockout", {"id": 1, "reason": "r"}, signed=True)
         assert "second_factor_failed" in daemon.alert_kinds()
+
+
+async def test_second_factor_when_the_key_store_is_still_read_is_neither_claimed_nor_judged() -> None:
+    codes = Codes("123456")
+    codes.reading = True
+    async with serving(Daemon(), second_factor=codes) as (_, at):
+        admin = await Lines.open(at)
+        await admin.log_in()
+        for method, params in (("stop_daemon", {"reason": "off"}), ("auth_second_factor", {"code": "123456"})):
+            error = (await admin.ask(method, params, signed=True))["error"]
+            assert error["code"] == ErrorCode.BUSY
+            assert "cannot be read yet" in error["message"] and "again in a moment" in error["message"]
+        assert codes.asked == []
+        codes.reading = False
+        assert "result" in await admin.ask("auth_second_factor", {"code": "123456"}, signed=True)
 
 
 async def test_second_factor_when_the_caller_is_no_admin_cannot_be_given() -> None:

@@ -12,20 +12,30 @@ from pathlib import Path
 
 import pytest
 
-from daemon.ipc_server import IpcServer
+from daemon.ipc_server import Handler, IpcServer
 from daemon.ipc_sessions import CallContext
+from daemon.windows import permission
 from daemon.windows.permission import Wish, refusal
 from shared.paths import Home
-from shared.rpc_methods import StopDaemonParams
+from shared.rpc_methods import NoParams, StopDaemonParams
 
 LOCKED = "Account 101 is locked by RULE-003 until 2026-11-20 22:00 UTC."
 KEY = bytes(range(32))
 
 
 class Factor:
-    """A second factor whose only code is 123456."""
+    """A second factor whose only code is 123456. Known once asked for ``reads`` times; ``none``: there is none."""
 
-    enrolled = True
+    def __init__(self, reads: int = 0, *, none: bool = False, broken: str | None = None) -> None:
+        self.asked, self.reads, self.none, self.broken = 0, reads, none, broken
+
+    @property
+    def reading(self) -> bool:
+        return self.asked < self.reads
+
+    @property
+    def enrolled(self) -> bool:
+        return self.reading or not self.none
 
     def verify(self, code: str, now: int) -> bool:
         return code == "123456"
@@ -47,7 +57,13 @@ async def daemon(home: Home, factor: Factor | None = None, key: bytes = KEY) -> 
         reasons.append(params.reason)
         return {"stopping": True}
 
-    server = IpcServer("127.0.0.1", 0, key, {"stop_daemon": stop}, now=lambda: 0, second_factor=factor)
+    async def state(params: NoParams, context: CallContext) -> dict[str, object]:
+        assert factor is not None
+        factor.asked += 1
+        return {"enrolled": factor.enrolled, "reading": factor.reading, "broken": factor.broken}
+
+    handlers: dict[str, Handler] = {"stop_daemon": stop, "get_second_factor": state}
+    server = IpcServer("127.0.0.1", 0, key, handlers, now=lambda: 0, second_factor=factor)
     listening = await server.start()
     content = {"host": listening.host, "port": listening.port, "pid": os.getpid()}
     home.endpoint.write_text(json.dumps(content))
@@ -102,6 +118,37 @@ async def test_refusal_when_a_second_factor_is_set_up_ends_with_its_code_alone(h
         assert "did not allow to stop" in wrong
         assert reasons == []
         assert await judged(home, Wish("stop", locked, although_locked=True, second_factor="123456")) is None
+
+
+@pytest.mark.parametrize("code", [None, "123456"])
+async def test_refusal_when_the_key_store_is_read_a_moment_later_waits_for_it(home: Home, code: str | None) -> None:
+    async with daemon(home, Factor(reads=2, none=True)) as reasons:
+        assert await judged(home, Wish("stop", LOCKED, although_locked=True, second_factor=code)) is None
+        assert len(reasons) == 1
+    async with daemon(home, Factor(reads=2)):
+        refused = await judged(home, Wish("stop", second_factor=code))
+        assert (refused is None) is (code is not None)
+
+
+@pytest.mark.parametrize("code", [None, "123456"])
+async def test_refusal_when_the_key_store_does_not_answer_says_that_it_is_not_known_yet(
+    home: Home, monkeypatch: pytest.MonkeyPatch, code: str | None
+) -> None:
+    monkeypatch.setattr(permission, "READING_S", 0.3)
+    async with daemon(home, Factor(reads=1_000_000)) as reasons:
+        refused = await judged(home, Wish("restart", LOCKED, although_locked=True, second_factor=code))
+
+        assert refused is not None
+        assert "cannot be read yet" in refused and "again in a moment" in refused
+        assert "is set up:" not in refused
+        assert reasons == []
+
+
+async def test_refusal_when_the_key_store_is_broken_does_not_ask_for_a_code_in_vain(home: Home) -> None:
+    async with daemon(home, Factor(broken="The second factor can't be read, so no code is accepted.")):
+        refused = await judged(home, Wish("stop", second_factor="123456"))
+
+        assert refused == "The daemon does not allow to stop: The second factor can't be read, so no code is accepted."
 
 
 async def test_refusal_when_another_program_answers_is_not_taken_for_a_permission(home: Home) -> None:

@@ -72,6 +72,7 @@ OPTIONS = {
             "--no-autostart",
             "--target DIR",
             "--home DIR",
+            "--second-factor CODE",
             "--take-over",
             "--allow-downgrade",
         ),

@@ -42,11 +42,12 @@ class FactorPage(AdminPage):
 
     def __init__(self, admin: AdminContext) -> None:
         super().__init__(admin)
+        self._reading = False
         self.state_words = label("", "heading", wrap=True)
         self.about = label(
-            "With it, what weakens the protection, ending a lockout early, keys, stopping and uninstalling need a code "
-            "that an authenticator app shows. Let the partner or the desk hold the authenticator: then nobody can undo "
-            "his own limits alone, administrator of this computer or not.",
+            "With it, what weakens the protection, ending a lockout early, keys, stopping, restarting, upgrading and "
+            "uninstalling need a code that an authenticator app shows. Let the partner or the desk hold the "
+            "authenticator: then nobody can undo his own limits alone, administrator of this computer or not.",
             "muted",
             wrap=True,
         )
@@ -110,10 +111,17 @@ class FactorPage(AdminPage):
     async def load(self) -> None:
         self._show(await self.session.call("get_second_factor"))
 
+    def tick(self) -> None:
+        if self._reading and not self.busy:
+            self.refresh_all()
+
     def _show(self, state: Row) -> None:
         enrolled, broken = bool(state["enrolled"]), state.get("broken")
         self.session.factor_enrolled = enrolled
-        if broken:
+        self._reading = bool(state["reading"])
+        if self._reading:
+            words = "Not known yet: the daemon is still reading the key store."
+        elif broken:
             words = "The second factor can't be read: nothing that weakens protection is accepted."
             self.say(Tone.NEGATIVE, "shield-alert", "The second factor can't be used", str(broken))
         elif enrolled:
@@ -131,9 +139,9 @@ class FactorPage(AdminPage):
         else:
             words = "Not enrolled: an administrator of this computer can weaken the protection alone."
         set_text(self.state_words, words)
-        set_text(self.enroll, "Enroll again…" if enrolled else "Enroll…")
+        set_text(self.enroll, "Enroll again…" if enrolled and not self._reading else "Enroll…")
         self.enroll.setEnabled(not broken)
-        self.turn_off.setVisible(enrolled)
+        self.turn_off.setVisible(enrolled and not self._reading)
         self.turn_off.setEnabled(not broken)
         self.give.setVisible(enrolled and not broken and not state.get("given"))
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout
 
 from gui import wording
 from gui.admin_service import can_control, run_service, service_command
+from gui.admin_session import AdminError
 from gui.models.table import Column, TableModel
 from gui.records import moment
 from gui.views.admin.dialogs import Ask
@@ -65,7 +66,9 @@ class ServicePage(AdminPage):
         self.start = Button("Start", "play", on_click=lambda: self._service("start"))
         self.restart = Button("Restart…", "rotate-cw", on_click=self._ask_restart)
         self.stop = Button("Stop…", "square", role="danger", on_click=self._ask_stop)
-        self.install = Button("Install", "download", on_click=lambda: self._service("install"))
+        self.install = Button(
+            "Install", "download", on_click=lambda: self.work(self._run_with_factor("install", []), busy=self.install)
+        )
         self.uninstall = Button("Uninstall…", "trash-2", role="danger", on_click=self._ask_uninstall)
         self.give_up = Button("Cancel", "x", on_click=self._give_up)
         self.give_up.hide()
@@ -224,6 +227,12 @@ class ServicePage(AdminPage):
 
     async def _run_with_factor(self, action: str, options: list[str]) -> None:
         """Run it with the code of the second factor where one is enrolled; without the code nothing is done."""
+        try:
+            factor = await self.session.call("get_second_factor")
+            # While the daemon reads its key store nobody knows; riskd waits for it, and says so if it takes long.
+            self.session.factor_enrolled = bool(factor["enrolled"]) and not factor["reading"]
+        except AdminError:
+            pass  # it does not answer: riskd finds out by itself what stands against it
         if self.session.factor_enrolled and self.session.ask_code is not None:
             code = await self.session.ask_code("")
             if code is None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pyotp
+import pytest
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLineEdit, QWidget
 
 from gui.admin_session import SessionState
+from gui.views.admin import service
 from gui.views.admin.accounts import LoginDialog
 from gui.views.admin.alerts import TargetDialog
 from gui.views.admin.audit import first_break
@@ -332,6 +334,37 @@ async def test_second_factor_when_enrolled_is_asked_for_and_what_is_secret_is_fo
         ask.confirm.click()
         await here.settled()
         assert len(await here.session.call("get_pending_config")) == 1
+
+
+async def test_second_factor_when_the_key_store_is_still_read_is_not_claimed_and_known_a_moment_later(
+    look: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    async def run_service(command: list[str]) -> tuple[int, str]:
+        commands.append(command)
+        return 1, "as riskd says"
+
+    monkeypatch.setattr(service, "can_control", lambda: True)
+    monkeypatch.setattr(service, "run_service", run_service)
+    async with stage(tmp_path, look, EMPTY) as here:
+        factor = here.world.service.admin.factor
+        known, factor._factor = factor._factor, None
+        page = await here.go("factor")
+        assert "Not known yet" in page.state_words.text()
+        assert not page.turn_off.isVisible() and not page.enroll.isEnabled()
+
+        control = await here.go("service")
+        here.session.factor_enrolled = True  # as the login said, when nobody knew yet
+        control.install.click()
+        await here.settled()
+        assert [command[-3:-2] for command in commands] == [["install"]]
+        assert "as riskd says" in here.said()
+
+        page = await here.go("factor")
+        factor._factor = known
+        await here.until(lambda: "Not enrolled" in page.state_words.text(), "it looks again by itself")
+        assert page.enroll.isEnabled()
 
 
 async def test_setup_when_the_home_is_new_leads_from_a_login_to_protection(look: QApplication, tmp_path: Path) -> None:
