@@ -21,7 +21,11 @@ STALE_QUOTE_US = 10 * SECOND_US
 
 @dataclass(slots=True)
 class Position:
-    """One open position. `read_at` is the start of the read that `size` stems from, 0 when it was pushed."""
+    """One open position. `read_at` is the start of the read that `size` stems from, 0 when it was pushed.
+
+    `increase_rank` orders positions by their last increase: first those that the first read found, by the times and ids
+    of their last opening fills, then the others, as they were told of.
+    """
 
     contract_id: str
     size: int
@@ -30,7 +34,7 @@ class Position:
     created_at: int
     opened_at: int
     increased_at: int
-    increase_sequence: int
+    increase_rank: tuple[int, int, int]
     updated_at: int
     read_at: int = 0
 
@@ -44,7 +48,7 @@ class Position:
             self.created_at,
             self.opened_at,
             self.increased_at,
-            self.increase_sequence,
+            self.increase_rank,
             self.updated_at,
             self.read_at,
         )

@@ -159,7 +159,7 @@ def _limit_total(found: dict[str | int, Demand], account: AccountState, rule_id:
         left[position.contract_id] = keep if position.size > 0 else -keep
     direction, count = counted(left.values(), total.count_type)
     excess = count - total.limit
-    newest_first = sorted(account.positions.values(), key=lambda position: -position.increase_sequence)
+    newest_first = sorted(account.positions.values(), key=lambda position: position.increase_rank, reverse=True)
     for position in newest_first:
         size = left[position.contract_id]
         if excess <= 0:

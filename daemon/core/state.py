@@ -5,7 +5,7 @@ Sizes are signed contracts, prices nanos, money micro-dollars, times microsecond
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -233,8 +233,24 @@ class AccountState:
             # Contracts that are flat by an event before the read, and by the read.
             if read_at < started and self._position_events.get(contract_id, -1) < started:
                 self._position_reads[contract_id] = started
+        if not self.positions_read_at:
+            self._rank_found(found)
         self.positions_read_at = max(self.positions_read_at, started)
         self.first_read_at = self.first_read_at or self.positions_read_at
+
+    def _rank_found(self, contract_ids: Iterable[str]) -> None:
+        """Order positions that were there before the daemon by their last opening fills, as far as these are known."""
+        last: dict[tuple[str, int], tuple[int, int]] = {}
+        for trade in (*self.ledger.history.values(), *self.ledger.trades.values()):
+            if trade.pnl is None and not trade.voided:
+                key = (trade.contract_id, signed(trade.side, 1))
+                last[key] = max(last.get(key, (0, 0)), (trade.created_at, trade.trade_id))
+        for contract_id in contract_ids:
+            position = self.positions.get(contract_id)
+            if position is not None and self.position_read_at(contract_id):
+                opened = (position.created_at, 0)
+                filled = last.get((contract_id, 1 if position.size > 0 else -1), opened)
+                position.increase_rank = (0, *max(filled, opened))
 
     def apply_order(self, order: OrderRecord, at: int) -> None:
         """Take a pushed order in. An order that has ended never works again."""
@@ -284,6 +300,8 @@ class AccountState:
         self.trades_given_up = False
         for trade in event.trades:
             changed |= self.ledger.add(trade)
+        if not self.trades_read_at and not self.obligations:  # a close on its way is not followed by another's
+            self._rank_found([held for held, position in self.positions.items() if not position.increase_rank[0]])
         self.trades_read_at = max(self.trades_read_at, min(event.started_at, event.at))
         return changed
 
@@ -307,6 +325,7 @@ class AccountState:
         increased = abs(size) > abs(before) or size * before < 0
         if increased:
             self._sequence += 1
+        rank = (1, self._sequence, 0)
         if known is None or size * before < 0:
             self.positions[contract_id] = Position(
                 contract_id,
@@ -316,7 +335,7 @@ class AccountState:
                 record.created_at,
                 at,
                 at,
-                self._sequence,
+                rank,
                 at,
                 read_at,
             )
@@ -329,7 +348,7 @@ class AccountState:
         known.read_at = read_at
         if increased:
             known.increased_at = at
-            known.increase_sequence = self._sequence
+            known.increase_rank = rank
 
     def _set_order(self, order: OrderRecord, at: int) -> None:
         if order.fill_volume > self.filled.get(order.order_id, 0):

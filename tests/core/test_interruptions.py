@@ -82,6 +82,7 @@ class Twins(World):
             lockouts=[copy.deepcopy(disk.locks[key]) for key in sorted(disk.locks)],
             memories=copy.deepcopy(disk.memory),
             actions=[copy.deepcopy(disk.actions[key]) for key in sorted(disk.actions)],
+            trades=[(account, trade) for account, known in self.trades.items() for trade in known.values()],
             contracts=[ContractSeen(self.now, contract) for contract in CONTRACTS],
         )
         return engine

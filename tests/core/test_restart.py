@@ -16,12 +16,13 @@ from daemon.core.events import (
     OrdersSnapshot,
     PositionRecord,
     PositionsSnapshot,
+    TradeRecord,
     TradesSnapshot,
 )
 from daemon.core.units import SECOND_US, price_to_nanos, to_micros
 from shared.config import HolidayCalendar, RiskConfig
 from shared.models import ActionKind, OrderStatus, OrderType, Side
-from tests.core.desk import ES, MNQ, OPEN, Desk, rules
+from tests.core.desk import ES, MNQ, NQ, OPEN, Desk, rules
 
 DECIDED = to_micros(OPEN)
 
@@ -271,3 +272,59 @@ def test_close_that_outlives_a_lockout_is_known_by_its_own_rule() -> None:
     assert len(desk.acts()) == 2
     desk.position(MNQ, 0)
     assert desk.settled()[-1].result == "confirmed"
+
+
+def filled(number: int, contract: str, size: int) -> TradeRecord:
+    """An opening fill from before the restart; `number` also gives its time."""
+    side = Side.BUY if size > 0 else Side.SELL
+    return TradeRecord(
+        number, contract, DECIDED - 100 + number, price_to_nanos(100), None, 0, side, abs(size), False, number
+    )
+
+
+@pytest.mark.parametrize(
+    ("fills", "wanted"),
+    [
+        ([(ES, 2), (MNQ, 3), (NQ, 2)], {NQ: 1}),
+        ([(ES, 1), (MNQ, 3), (NQ, 2), (ES, 1)], {ES: 1}),
+        ([(MNQ, 1), (NQ, 2), (ES, 2), (MNQ, 2)], {MNQ: 2}),
+        ([(MNQ, 3), (NQ, 2), (ES, 2), (MNQ, -1)], {ES: 1}),
+        ([], {ES: 1}),
+    ],
+)
+@pytest.mark.parametrize("first", ["the store's trades", "the read of the trades"])
+def test_positions_held_at_the_start_are_reduced_in_the_order_of_their_last_opening_fills(
+    fills: list[tuple[str, int]], wanted: dict[str, int], first: str
+) -> None:
+    trades = [filled(number, *fill) for number, fill in enumerate(fills, 1)]
+    engine = Engine(rules(max_contracts={"limit": 6}), HolidayCalendar())
+    at = DECIDED + 5 * SECOND_US
+    engine.restore(at, trades=[(101, trade) for trade in trades] if first == "the store's trades" else [])
+    desk = Desk(engine=engine, accounts=())
+    desk.at = at
+    if first != "the store's trades":
+        desk.feed(TradesSnapshot(at, 101, at, engine.view.day_start, tuple(trades)))
+    # By the gateway's list and by the times at which they were opened, ES came last.
+    held = [PositionRecord(c, s, price_to_nanos(100), 1, DECIDED - 200 + n) for n, (c, s) in enumerate(
+        [(NQ, 2), (MNQ, 3), (ES, 2)]
+    )]  # fmt: skip
+    desk.feed(PositionsSnapshot(at, 101, at, tuple(held)))
+    assert desk.wanted() == wanted
+
+
+def test_positions_being_reduced_when_the_trades_are_read_are_not_joined_by_others() -> None:
+    engine = Engine(rules(max_contracts={"limit": 4}), HolidayCalendar())
+    desk = Desk(engine=engine, accounts=())
+    desk.read_positions((MNQ, 3), (ES, 2))
+    assert desk.wanted() == {MNQ: 2}
+    trades = tuple(replace(filled(n, *fill), created_at=desk.at + n) for n, fill in enumerate([(MNQ, 3), (ES, 2)]))
+    desk.feed(TradesSnapshot(desk.at, 101, desk.at, engine.view.day_start, trades))
+    assert desk.wanted() == {MNQ: 2}
+
+
+def test_position_pushed_before_the_first_read_counts_as_increased_last() -> None:
+    engine = Engine(rules(max_contracts={"limit": 4}), HolidayCalendar())
+    desk = Desk(engine=engine, accounts=())
+    desk.position(MNQ, 3)
+    desk.read_positions((MNQ, 3), (ES, 2))
+    assert desk.wanted() == {MNQ: 2}

@@ -55,7 +55,7 @@ class MaxContractsPerInstrumentRule(Rule):
             reason = f"{held} {symbol} are more than the limit of {limit}"
             if limit == 0:
                 reason = f"{symbol} may not be held: it has no limit above 0"
-            newest_first = sorted(contract_ids, key=lambda held_id: -positions[held_id].increase_sequence)
+            newest_first = sorted(contract_ids, key=lambda held_id: positions[held_id].increase_rank, reverse=True)
             for contract_id in newest_first:
                 if self.config.enforcement == "close_all":
                     verdicts.append(Flatten(contract_id, f"{reason}; the whole position is closed."))
