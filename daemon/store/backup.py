@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.store.database import StoreError, connect_reading, explain, make_private
+from daemon.store.emergency import EMERGENCY_KEY
 from daemon.store.recovery import sync
 
 KEPT: Final = 14
@@ -31,6 +32,7 @@ def back_up(path: Path, folder: Path, at: datetime, *, label: str = "", kept: in
         make_private(partial)
         with contextlib.closing(connect_reading(path)) as source, contextlib.closing(sqlite3.connect(partial)) as copy:
             source.backup(copy)
+            _unbind(copy)
             # One file, complete in itself: no -wal beside it.
             copy.execute("PRAGMA journal_mode = DELETE")
         sync(partial)
@@ -43,3 +45,10 @@ def back_up(path: Path, folder: Path, at: datetime, *, label: str = "", kept: in
         with contextlib.suppress(OSError):
             old.unlink()
     return target
+
+
+def _unbind(copy: sqlite3.Connection) -> None:
+    """The emergency file belongs to the live database: where a backup takes its place, it may be missing."""
+    with contextlib.suppress(sqlite3.OperationalError):  # an older schema, on the way to be migrated
+        copy.execute("DELETE FROM daemon_state WHERE key = ?", (EMERGENCY_KEY,))
+        copy.commit()

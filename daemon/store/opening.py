@@ -6,7 +6,7 @@ import contextlib
 import errno
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,8 @@ from daemon.store.database import (
     revision,
     stored_revision,
 )
+from daemon.store.emergency import EmergencyFile
+from daemon.store.merging import Merged, merge, told
 from daemon.store.statements import STATEMENTS
 from shared.schema import SCHEMA_REVISION, TABLES
 
@@ -38,13 +40,15 @@ _DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO})
 class Opened:
     """The database as found. `writing` is None while the disk takes nothing: then `reading` is a copy in memory.
 
-    `doubtful`: that copy may lack lockouts. `salvaged_from`: see SavedState.
+    `doubtful`: that copy may lack lockouts. `salvaged_from`: see SavedState. `merged`: what the emergency file held.
     """
 
     reading: sqlite3.Connection
     writing: sqlite3.Connection | None
+    emergency: EmergencyFile
     salvaged_from: str | None = None
     doubtful: bool = False
+    merged: Merged = field(default_factory=Merged)
 
 
 def open_database(path: Path, public: Path | None, on_alert: Callable[[str], None], mark: Path | None = None) -> Opened:
@@ -56,23 +60,29 @@ def open_database(path: Path, public: Path | None, on_alert: Callable[[str], Non
     Raises:
         StoreError, sqlite3.Error, OSError: it cannot be used.
     """
+    emergency = EmergencyFile(path.with_name(recovery.EMERGENCY_NAME), on_alert)
     try:
-        opened = _open(path, public, on_alert, mark)
+        opened = _open(path, public, on_alert, mark, emergency)
         recovery.leave_mark(mark)
-        return opened
     except (sqlite3.Error, OSError) as error:
         broken_disk = (
             primary_code(error) in _DISK_CODES if isinstance(error, sqlite3.Error) else error.errno in _DISK_ERRORS
         )
         if not broken_disk or not (path.exists() or recovery.has_traces(path, public, mark)):
             raise
-        opened = _from_memory(path, public)
+        opened = _from_memory(path, public, emergency)
+        opened.merged = merge(opened.reading, emergency, write=False)
+        opened.doubtful |= opened.merged.unknown
         doubt = " It is not certain which accounts were locked." if opened.doubtful else ""
         on_alert(f"{explain(error, path)} Enforcement goes on from what could be read.{doubt}")
-        return opened
+    for text in told(emergency, opened.merged):
+        on_alert(text)
+    return opened
 
 
-def _open(path: Path, public: Path | None, on_alert: Callable[[str], None], mark: Path | None) -> Opened:
+def _open(
+    path: Path, public: Path | None, on_alert: Callable[[str], None], mark: Path | None, emergency: EmergencyFile
+) -> Opened:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise StoreError(f"The database {path} is a folder: move that folder away.")
@@ -85,6 +95,8 @@ def _open(path: Path, public: Path | None, on_alert: Callable[[str], None], mark
         recovery.build(path, salvaged.lockouts if salvaged else [], unknown=salvaged is not None and salvaged.unknown)
     connection = connect(path)
     try:
+        # First what the database itself was to have, then what only the replica knows.
+        merged = merge(connection, emergency)
         for row in recovery.adopt_missing(connection, public):
             on_alert(
                 f"Account {row['account_id']} stays locked ({row['rule_id']}): the replica knows that lockout, the "
@@ -93,7 +105,14 @@ def _open(path: Path, public: Path | None, on_alert: Callable[[str], None], mark
     except BaseException:
         connection.close()
         raise
-    return Opened(connection, connection, salvaged.source if salvaged else None)
+    return Opened(
+        connection,
+        connection,
+        emergency,
+        salvaged.source if salvaged else None,
+        doubtful=merged.unknown,
+        merged=merged,
+    )
 
 
 def _fault(path: Path) -> str | None:
@@ -119,7 +138,7 @@ def _told(path: Path, reason: str, salvaged: recovery.Salvage) -> str:
     return f"The database {path} could not be used ({reason}); a new one is made, {where}{doubt}."
 
 
-def _from_memory(path: Path, public: Path | None) -> Opened:
+def _from_memory(path: Path, public: Path | None, emergency: EmergencyFile) -> Opened:
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         # `immutable` needs no -shm beside the file, but does not see what is only in the -wal.
@@ -127,7 +146,7 @@ def _from_memory(path: Path, public: Path | None) -> Opened:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as source:
             source.backup(memory)
         if revision(memory) == SCHEMA_REVISION and memory.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",):
-            return Opened(memory, None, path.name, doubtful=recovery.has_wal(path))
+            return Opened(memory, None, emergency, path.name, doubtful=recovery.has_wal(path))
     except sqlite3.Error:
         pass
     memory.close()
@@ -137,4 +156,4 @@ def _from_memory(path: Path, public: Path | None) -> Opened:
     salvaged = recovery.salvage(path, public)
     lockouts = STATEMENTS["lockouts"]
     memory.executemany(lockouts.upsert, [lockouts.bind(row) for row in salvaged.lockouts])
-    return Opened(memory, None, salvaged.source, doubtful=salvaged.unknown)
+    return Opened(memory, None, emergency, salvaged.source, doubtful=salvaged.unknown)

@@ -10,6 +10,7 @@ from typing import Any
 
 from daemon.core.events import TradeRecord
 from daemon.store.database import StoreError, connect_reading, explain
+from daemon.store.emergency import EMERGENCY_KEY
 from daemon.store.recovery import UNKNOWN_KEY
 from daemon.store.rows import Row, action_of, contract_of, lockout_of, order_of, position_of
 from daemon.store.state import SavedAccount, SavedPnl, SavedReset, SavedState
@@ -44,10 +45,20 @@ def kept_lockouts(connection: sqlite3.Connection, since: int) -> list[Row]:
     return list(rows(connection, "lockouts", "cleared_at IS NULL OR cleared_at >= ?", (time_text(since),), order="id"))
 
 
-def load(connection: sqlite3.Connection, since: int) -> SavedState:
-    """Everything a restarted daemon needs; trades, ended lockouts and P&L since a time (microseconds UTC)."""
+def logged_lockouts(connection: sqlite3.Connection) -> set[tuple[int, str]]:
+    """(lockout, action) of every lockout that the enforcement log tells the begin or the end of."""
+    found = connection.execute("SELECT lockout_id, action FROM enforcement_log WHERE lockout_id IS NOT NULL")
+    return {(number, action) for number, action in found}
+
+
+def load(connection: sqlite3.Connection, since: int, waiting: Sequence[Row] = ()) -> SavedState:
+    """Everything a restarted daemon needs; trades, ended lockouts and P&L since a time (microseconds UTC).
+
+    `waiting`: rows of lockouts that are newer than the database's.
+    """
     state = SavedState()
-    for row in kept_lockouts(connection, since):
+    lockouts = {row["id"]: row for row in kept_lockouts(connection, since)} | {row["id"]: row for row in waiting}
+    for _, row in sorted(lockouts.items()):
         (state.lockouts if row["cleared_at"] is None else state.ended).append(lockout_of(row))
     for row in open_actions(connection):
         if row["action"] in _ACTIONS:
@@ -70,7 +81,8 @@ def load(connection: sqlite3.Connection, since: int) -> SavedState:
     state.resets = [SavedReset(**row) for row in rows(connection, "reset_schedule", order="account_id")]
     state.daemon = {row["key"]: row["value"] for row in rows(connection, "daemon_state")}
     state.lockouts_unknown = bool(state.daemon.pop(UNKNOWN_KEY, False))
-    state.last_lockout_id = _highest(connection, "lockouts", "id")
+    state.daemon.pop(EMERGENCY_KEY, None)
+    state.last_lockout_id = max(_highest(connection, "lockouts", "id"), *lockouts, 0)
     state.last_action_id = _highest(connection, "enforcement_log", "action_id")
     return state
 

@@ -29,6 +29,9 @@ UNKNOWN_KEY: Final = "lockouts_unknown"
 MARK_NAME: Final = "database-made"
 """File in run/, away from data/ and public/: both may be deleted at once, and with them every other trace."""
 
+EMERGENCY_NAME: Final = "lockouts.emergency"
+"""File beside the database, see `daemon.store.emergency`."""
+
 _MARK_TEXT: Final = """Risk Manager has made its database here: data/state.db.
 As long as this file is here, a missing database counts as lost: every account is then locked until the next reset.
 To begin anew without that, delete this file too.
@@ -92,13 +95,19 @@ def _read_into(evidence: Evidence, connection: sqlite3.Connection, order: str) -
     sound = True
     for values in connection.execute(f"SELECT {', '.join(wanted)} FROM lockouts ORDER BY id {order}"):
         try:
-            row = _DEFAULTS | _LOCKOUTS.read(wanted, values)
-            lockout_of(row)
+            row = readable_lockout(wanted, values)
         except (ValueError, TypeError):
             sound = False
             continue
         evidence.lockouts.setdefault(identity(row), row)
     return sound
+
+
+def readable_lockout(names: Iterable[str], values: Iterable[Any]) -> Row:
+    """A row of `lockouts` from raw values of some columns. Raises ValueError or TypeError when it is none."""
+    row = _DEFAULTS | _LOCKOUTS.read(names, values)
+    lockout_of(row)
+    return row
 
 
 _REQUIRED: Final = frozenset({"id", "account_id", "rule_id", "kind", "locked_at", "expires_at", "cleared_at"})
@@ -152,6 +161,7 @@ def has_traces(path: Path, public: Path | None, mark: Path | None = None) -> boo
     journal = path.parent / "journal"
     return bool(
         (mark is not None and mark.exists())
+        or path.with_name(EMERGENCY_NAME).exists()
         or replicas(public)
         or backups(path.parent / "backups")
         or moved_aside(path)

@@ -5,7 +5,7 @@ Rows are dicts by column with Python values (see `shared.schema`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from daemon.core.decisions import (
@@ -272,6 +272,19 @@ class DecisionRows:
         # The position's own event often comes before the answer to the request that closed it.
         row = self._ended[action_id] = {**row, "attempts": attempts}
         return [self._put(row)]
+
+    def untold(self, lockouts: Iterable[Row], told: Container[tuple[int, str]]) -> list[Change]:
+        """The entries of lockouts whose begin or end the log does not tell of yet."""
+        changes = []
+        for row in lockouts:
+            lockout = lockout_of(row)
+            for action, at in (
+                (ActionKind.LOCKOUT_SET, lockout.locked_at),
+                (ActionKind.LOCKOUT_CLEARED, lockout.cleared_at),
+            ):
+                if at is not None and (lockout.id, str(action)) not in told:
+                    changes.append(self._lockout_entry(lockout, action, at, at))
+        return changes
 
     def supersede_all(self, at: int) -> list[Change]:
         """All actions under way end as superseded."""

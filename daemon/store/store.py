@@ -46,12 +46,21 @@ class Store:
             ((row["contract_id"], row["symbol_id"]) for row in reader.rows(connection, "contract_cache")),
             ((row["account_id"], row["balance"]) for row in reader.rows(connection, "accounts")),
         )
+        merged = opened.merged
+        waiting: list[Change] = []
+        if not merged.written:
+            waiting += [("lockouts", (row["id"],), row) for row in merged.lockouts]
+            waiting += [_state_change(recovery.UNKNOWN_KEY, True)] if merged.unknown else []
+        if merged.lockouts:
+            waiting += self._decisions.untold(merged.lockouts, reader.logged_lockouts(connection))
         self._writer = Writer(
             path,
             connection=opened.writing,
             book=book,
             rebuild=self._rebuild,
-            lockouts=reader.kept_lockouts(connection, 0),
+            lockouts=[*reader.kept_lockouts(connection, 0), *merged.lockouts],
+            emergency=opened.emergency,
+            waiting=waiting,
             on_alert=on_alert,
         )
 
@@ -86,14 +95,16 @@ class Store:
         Raises:
             StoreError: it could not be read.
         """
+        # Asked first: what is written while the database is read is the same.
+        waiting = self._opened.merged.lockouts if self._opened.emergency.holds else []
         try:
             try:
                 with contextlib.closing(connect_reading(self.path)) as connection:
-                    state = reader.load(connection, since)
+                    state = reader.load(connection, since, waiting)
             except sqlite3.Error:
                 if self._opened.writing is not None:
                     raise
-                state = reader.load(self._opened.reading, since)  # the disk has taken nothing since the start
+                state = reader.load(self._opened.reading, since, waiting)  # the disk has taken nothing since the start
         except (sqlite3.Error, OSError, ValueError) as error:
             raise StoreError(explain(error, self.path)) from error
         state.salvaged_from = self._opened.salvaged_from

@@ -4,6 +4,7 @@ Two lanes lead to it. Durable commits (lockouts, jobs) go through a queue and ar
 that is on disk (synchronous=FULL) when its waiter is told. Everything else is coalesced, latest wins per row, and
 written every 120 ms without waiting for the disk (NORMAL). What cannot be written stays pending and is tried again:
 nothing is lost, and because only the latest value of a row is kept, memory stays bounded by the number of rows touched.
+Lockouts among it are put into the emergency file meanwhile, so that they outlive a kill.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from daemon.lasting_thread import LastingThread
 from daemon.store.book import RECORDED, Book, Pending
 from daemon.store.connection import WritingConnection
 from daemon.store.database import StoreError, TroubleOver, explain, is_corruption, primary_code
+from daemon.store.emergency import EMERGENCY_KEY, EmergencyFile
 from daemon.store.requests import Commit, Flush, Job, Run, Stop, Waiter
 from daemon.store.rows import Change, Row
 from daemon.store.statements import STATEMENTS, grouped
@@ -66,6 +68,8 @@ class Writer:
         book: what the database holds of positions and orders.
         rebuild: makes a new database in place of a damaged one, holding the given lockouts; returns a connection to it.
         lockouts: rows of all lockouts worth keeping in a rebuilt database.
+        emergency: where lockouts are kept that the database does not take.
+        waiting: what it did not take at the start.
         on_alert: told of trouble and of its end, in one plain sentence. Called in the writer thread.
     """
 
@@ -77,9 +81,12 @@ class Writer:
         book: Book,
         rebuild: Callable[[Iterable[Row]], sqlite3.Connection],
         lockouts: Iterable[Row],
+        emergency: EmergencyFile,
+        waiting: Iterable[Change],
         on_alert: Callable[[str], None],
     ) -> None:
         self._path = path
+        self._emergency = emergency
         self._book = book
         self._lockouts: dict[int, Row] = {row["id"]: row for row in lockouts}
         self._on_alert = on_alert
@@ -88,7 +95,7 @@ class Writer:
         )
         self._queue: queue.SimpleQueue[list[Change] | Commit | Run | Flush | Stop] = queue.SimpleQueue()
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
-        self._pending: Pending = {}
+        self._pending: Pending = {(table, key): row for table, key, row in waiting}
         self._pending_durable = False
         self._failing = False
         self._failures = 0
@@ -201,8 +208,8 @@ class Writer:
                 self._lockouts[row["id"]] = row
 
     def _commit(self, item: Commit) -> None:
-        if self._failing:
-            # Older lockouts may be pending too: all or none.
+        if self._failing or self._emergency.holds:
+            # Older lockouts may be pending too, and be in the emergency file: all or none.
             self._merge(item.changes)
             self._pending_durable = True
             item.waiter.tell(self._flush(drain=False))
@@ -220,6 +227,7 @@ class Writer:
             if not written:
                 self._pending.update(batch)
                 self._pending_durable = True
+                self._keep_lockouts()
             item.waiter.tell(written)
         if written:
             self._tell_mirror(batch)
@@ -246,8 +254,11 @@ class Writer:
             self._drain()
         if not self._pending:
             return True
+        held = self._emergency.record if self._emergency.holds else None
+        if held is not None:
+            self._note_emergency()
         batch, self._pending = self._pending, {}
-        durable, self._pending_durable = self._pending_durable, False
+        durable, self._pending_durable = self._pending_durable or held is not None, False
         written = False
         try:
             written = self._write(batch, durable=durable)
@@ -256,9 +267,24 @@ class Writer:
                 batch.update(self._pending)
                 self._pending = batch
                 self._pending_durable = durable or self._pending_durable
+                self._keep_lockouts()
+        if written and held is not None:
+            self._emergency.merged(held.sequence)
         self._tell_mirror(batch)
         self._connection.checkpoint_if_large()
         return written
+
+    def _keep_lockouts(self) -> None:
+        """Have the lockouts that are pending in the emergency file."""
+        self._emergency.keep(
+            row for (table, _), row in self._pending.items() if table == "lockouts" and row is not None
+        )
+
+    def _note_emergency(self) -> None:
+        """Have it written, last of all that is pending, how far the emergency file is in the database then."""
+        key = ("daemon_state", (EMERGENCY_KEY,))
+        self._pending.pop(key, None)
+        self._pending[key] = {"key": EMERGENCY_KEY, "value": self._emergency.mark()}
 
     def _drain(self) -> None:
         events = self._events
@@ -318,6 +344,8 @@ class Writer:
         if self._failing:
             self._failing = False
             self._alert(TroubleOver(f"The database {self._path} can be written again; nothing was lost."))
+            if self._emergency.record is None and self._emergency.make() is not None:
+                self._note_emergency()
         self._failures = 0
         return True
 
