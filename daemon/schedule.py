@@ -6,10 +6,12 @@ the state of each login and are timed in `daemon.gateway`. See docs/decisions/00
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from loguru import logger
 
@@ -76,8 +78,13 @@ class Schedule:
         self._clock = clock
         self._alert = alert
         self._look = look
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        # Jobs run in the loop's own thread, at once: the engine is the event loop's alone, and at a stop none is
+        # pending (APScheduler's own executor for asyncio cancels those, and logs each as an error with a traceback).
         self._scheduler = AsyncIOScheduler(
-            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600}
+            timezone=UTC,
+            executors={"default": DebugExecutor()},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600},
         )
 
     def start(self) -> None:
@@ -85,24 +92,37 @@ class Schedule:
         add = self._scheduler.add_job
         now = datetime.now(UTC)
         add(self._beat, "interval", seconds=5, id="heartbeat", next_run_time=now)
-        add(self._watch, "interval", seconds=2, id="configuration files")
-        add(self.back_up, "interval", hours=24, id="backup", next_run_time=now + timedelta(minutes=10))
-        add(self.prune, "interval", hours=24, id="clean-up", next_run_time=now + timedelta(minutes=15))
+        add(self._configuration.watch, "interval", seconds=2, id="configuration files")
+        for name, work, minutes in (("backup", self.back_up, 10), ("clean-up", self.prune, 15)):
+            first = now + timedelta(minutes=minutes)
+            add(self._begin, "interval", (name, work), hours=24, id=name, next_run_time=first)
         self._scheduler.start()
 
     async def stop(self) -> None:
-        """End; jobs under way are left to themselves."""
+        """End. A backup or clean-up that is under way is given up; the next start makes another."""
         if self._scheduler.running:
+            self._scheduler.pause()  # at once; the shutdown waits for the loop's next turn
             self._scheduler.shutdown(wait=False)
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(asyncio.sleep(0), *self._under_way.values(), return_exceptions=True)
 
-    # Every job is a coroutine: APScheduler runs plain functions in a thread, and the engine is the event loop's alone.
-
-    async def _beat(self) -> None:
+    def _beat(self) -> None:
         self._heartbeat.beat()
         self._look()
 
-    async def _watch(self) -> None:
-        self._configuration.watch()
+    def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Let daily work go on beside, unless that of the day before still does."""
+        if name not in self._under_way:
+            self._under_way[name] = asyncio.get_running_loop().create_task(self._carry_out(name, work))
+
+    async def _carry_out(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - of one day; the next day's is begun all the same
+            logger.opt(exception=error).error("The daily {} failed.", name)
+        finally:
+            self._under_way.pop(name, None)
 
     async def back_up(self) -> None:
         """The daily backup."""

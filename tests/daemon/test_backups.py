@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from daemon.backups import KEPT, Backup, BackupError, Backups, back_up_configuration
 from daemon.clock import ManualClock
@@ -110,6 +112,59 @@ async def test_timed_jobs_run_in_the_event_loop_and_end_with_the_stop() -> None:
     await asyncio.sleep(0)
     assert not scheduler.running
     await schedule.stop()
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_timers_when_stopped_while_jobs_are_due_or_under_way_log_nothing(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    parts, begun = Parts(), asyncio.Event()
+
+    async def make() -> Backup:
+        begun.set()
+        return await asyncio.Future()  # as long as it likes
+
+    monkeypatch.setattr(parts, "make", make)
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="WARNING")
+    schedule = parts.schedule()
+    schedule.start()
+    schedule._scheduler.modify_job("backup", next_run_time=datetime.now(UTC))
+    await asyncio.wait_for(begun.wait(), 5)
+    beats = len(parts.threads)
+    with caplog.at_level(logging.WARNING):
+        schedule._scheduler.modify_job("heartbeat", next_run_time=datetime.now(UTC))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(schedule.stop(), 5)
+        await asyncio.sleep(0.01)
+    logger.remove(sink)
+
+    assert (caplog.messages, lines) == ([], [])
+    assert beats <= len(parts.threads) <= beats + 1
+    assert not schedule._scheduler.running
+    assert [task for task in asyncio.all_tasks() if "_carry_out" in repr(task)] == []
+
+
+async def test_daily_job_that_breaks_is_told_and_begun_again_the_next_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, made = Parts(), list[int]()
+
+    async def make() -> Backup:
+        made.append(len(made))
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(parts, "make", make)
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="ERROR")
+    schedule = parts.schedule()
+    schedule.start()
+    for days in range(2):
+        schedule._scheduler.modify_job("backup", next_run_time=datetime.now(UTC))
+        await eventually(lambda begun=days + 1: len(made) == begun, f"day {days}")  # type: ignore[misc]
+    await schedule.stop()
+    logger.remove(sink)
+
+    assert len(lines) == 2 and "The daily backup failed." in lines[0]
 
 
 async def test_daily_jobs_that_fail_are_told() -> None:
