@@ -111,6 +111,7 @@ class LoginSession:
             on_stranger=self._relist_wanted.set,
             on_gap=self._gap,
             on_priceless=self._price_missing,
+            on_balance=self._balance_moved,
             timings=timings,
         )
         self.rest = LoginRest(
@@ -299,6 +300,9 @@ class LoginSession:
 
     def _price_missing(self, account: MonitoredAccount) -> None:
         self.reconciler.price_missing(account)
+
+    def _balance_moved(self, account_id: int) -> None:
+        self._poller.balance_moved(account_id)
 
     def _logged_out(self) -> None:
         self._on_alert(f"The gateway has logged {self.username} out; logging in again.", "GatewayLogout")

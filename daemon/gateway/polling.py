@@ -2,8 +2,9 @@
 pushed.
 
 Each account's positions and orders in turn, spread so that all of a login's polls stay within their share of the
-request
-budget: 20 accounts at 90 requests a minute are read every 27 seconds, five every 15.
+request budget: 20 accounts at 90 requests a minute are read every 27 seconds, five every 15. Trades are read far more
+rarely, because a fill is three pushes and the loss of one shows. Not so while the user hub is down, and not when a
+balance has moved that no push told of: then nothing but the trades themselves tells a loss.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ class PolledLogin(Protocol):
         """Something had not been pushed, and was not within the time allowed either."""
 
 
-def poll_interval(accounts: int, interval: float, requests_per_minute: int) -> float:
-    """Seconds between two polls of the same account: `interval`, or longer if two requests an account need more."""
-    return max(interval, accounts * 2 * 60 / requests_per_minute)
+def poll_interval(accounts: int, interval: float, requests_per_minute: int, requests: int = 2) -> float:
+    """Seconds between two polls of the same account: `interval`, or longer if its requests need more."""
+    return max(interval, accounts * requests * 60 / requests_per_minute)
 
 
 class Poller:
@@ -64,6 +65,7 @@ class Poller:
         self._timings = timings
         self._due: dict[int, float] = {}
         self._trades_due: dict[int, float] = {}
+        self._trades_read: dict[int, float] = {}
         self._judging: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -79,6 +81,7 @@ class Poller:
                 self._trades_due.setdefault(account_id, now + self._timings.trades_poll)
             for account_id in self._due.keys() - self._login.monitored.keys():
                 del self._due[account_id], self._trades_due[account_id]
+                self._trades_read.pop(account_id, None)
             step: Callable[[], Awaitable[None]] | None = None
             next_at = min([relist_due, *self._due.values()])
             if next_at > now:
@@ -106,6 +109,14 @@ class Poller:
         self._due[account_id] = due
         self._trades_due.setdefault(account_id, due + self._timings.trades_poll)
 
+    def balance_moved(self, account_id: int) -> None:
+        """The account list has another balance than was pushed: read the trades, but not for every list anew."""
+        now = asyncio.get_running_loop().time()
+        due = max(now, self._trades_read.get(account_id, -1e9) + self._timings.balance_apart)
+        self._trades_due[account_id] = min(due, self._trades_due.get(account_id, due))
+        if self._trades_due[account_id] <= now:
+            self._due[account_id] = min(now, self._due.get(account_id, now))
+
     async def close(self) -> None:
         """Give up what is waiting to be judged."""
         for task in list(self._judging):
@@ -114,8 +125,10 @@ class Poller:
             await asyncio.wait(list(self._judging), timeout=1)
 
     def _interval(self) -> float:
-        wished = self._timings.poll if self._login.user_hub_up else self._timings.poll_hub_down
-        return poll_interval(len(self._login.monitored), wished, self._timings.poll_requests_per_minute)
+        up = self._login.user_hub_up
+        wished = self._timings.poll if up else self._timings.poll_hub_down
+        accounts = len(self._login.monitored)
+        return poll_interval(accounts, wished, self._timings.poll_requests_per_minute, 2 if up else 3)
 
     async def _poll(self, account: MonitoredAccount, now: float) -> None:
         reads = [
@@ -132,8 +145,9 @@ class Poller:
             task = asyncio.create_task(self._judge(account, surprises), name=f"judge {account.account_id}")
             self._judging.add(task)
             task.add_done_callback(self._judging.discard)
-        if self._trades_due[account.account_id] <= now:
+        if self._trades_due[account.account_id] <= now or not self._login.user_hub_up:
             self._trades_due[account.account_id] = now + self._timings.trades_poll
+            self._trades_read[account.account_id] = now
             await self._reconciler.trades(account, Priority.POLL)
 
     async def _judge(self, account: MonitoredAccount, surprises: list[Surprise]) -> None:

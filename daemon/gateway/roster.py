@@ -30,6 +30,7 @@ class Roster:
         on_stranger: called when a push names an account that should be monitored and is not.
         on_gap: called with an account whose pushes were not whole.
         on_priceless: called with an account of which a position was pushed without an entry price.
+        on_balance: called with the id of an account whose listed balance is not the one last pushed or listed.
         timings: bounds.
     """
 
@@ -45,6 +46,7 @@ class Roster:
         on_stranger: Callable[[], None],
         on_gap: Callable[[MonitoredAccount], None],
         on_priceless: Callable[[MonitoredAccount], None],
+        on_balance: Callable[[int], None],
         timings: Timings,
     ) -> None:
         self._username = username
@@ -56,6 +58,7 @@ class Roster:
         self._on_stranger = on_stranger
         self._on_gap = on_gap
         self._on_priceless = on_priceless
+        self._on_balance = on_balance
         self._timings = timings
         self.monitored: dict[int, MonitoredAccount] = {}
 
@@ -87,6 +90,8 @@ class Roster:
             account = self.monitored[key]
             # What was pushed while the list was being read is newer than the list.
             if account.pushed_at < started_at:
+                if mine[key].balance is not None and mine[key].balance != account.balance:
+                    self._on_balance(key)
                 self._told(account, mine[key], announce=key in fresh)
         return [self.monitored[key] for key in fresh]
 

@@ -52,6 +52,9 @@ class Timings:
     """Positions, orders and the account list are read this often, as far as the request budget allows."""
     poll_hub_down: float = 5.0
     trades_poll: float = 300.0
+    """Trades are read this often while pushes arrive, and with every poll while they do not."""
+    balance_apart: float = 60.0
+    """Least time between two reads of an account's trades because its balance moved without a push."""
     trades_apart: float = 2.0
     """Least time between two reads of an account's trades after gaps, and of its positions for missing prices."""
     poll_requests_per_minute: int = 90

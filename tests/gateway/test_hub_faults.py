@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from daemon.core.events import ConnectionChanged, PositionsSnapshot, PositionUpdate
+from daemon.core.events import ConnectionChanged, PositionsSnapshot, PositionUpdate, TradesSnapshot
 from daemon.simulator import effects as fx
 from tests.gateway.world import FAST, QUIET, World, eventually, world
 
@@ -184,3 +184,26 @@ async def test_stream_when_merely_late_is_left_alone() -> None:
         w.sim.faults.clear()
         await eventually(lambda: w.count("Position/searchOpen") > 12)
         assert [c.number for c in w.sim.connections("user")] == [number]
+
+
+async def test_trades_while_the_user_hub_is_refused_are_read_with_every_poll() -> None:
+    async with world(timings=FAST) as w:
+        w.sim.faults.add(fx.HttpStatus(500), path="hubs/user/negotiate")
+        w.sim.faults.add(fx.Close(1006), hub="user", count=1)
+        await eventually(lambda: not w.ready() and not w.sim.connections("user"))
+        # In and out between two polls: neither position nor order is left to be found.
+        w.sim.trader(101).buy("MNQ", 1)
+        w.sim.trader(101).close("MNQ")
+        await eventually(lambda: w.of(TradesSnapshot, 101) and len(w.of(TradesSnapshot, 101)[-1].trades) == 2, 2)
+
+
+async def test_trades_when_a_listed_balance_was_not_pushed_are_read_once() -> None:
+    async with world(timings=FAST) as w:
+        w.sim.faults.add(fx.Drop(), event="*")
+        w.sim.trader(101).buy("MNQ", 1)
+        w.sim.trader(101).close("MNQ")
+        await eventually(lambda: w.of(TradesSnapshot, 101) and len(w.of(TradesSnapshot, 101)[-1].trades) == 2, 2)
+        reads = w.count("Trade/search")
+        lists = w.count("Account/search")
+        await eventually(lambda: w.count("Account/search") > lists + 3)
+        assert w.count("Trade/search") == reads
