@@ -20,8 +20,12 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import notices
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ("install.cmd", "uninstall.cmd", "riskd.cmd")
+LICENSES = "licenses"
+"""Folder of the install folder with the licences of all that is of others."""
 PARTS = ("daemon", "gui")
 TIMEOUT_S = 1800
 
@@ -33,7 +37,7 @@ class BuildError(Exception):
 def build(dist: Path, work: Path) -> Path:
     """Run PyInstaller, one process for each part, and put the install folder together; returns it.
 
-    Raises BuildError when a part can't be built.
+    Raises BuildError when a part can't be built, or something in it comes without its licence.
     """
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     folder = dist / f"RiskManager-{version}"
@@ -54,14 +58,40 @@ def build(dist: Path, work: Path) -> Path:
             process.wait()
     for name in SCRIPTS:
         shutil.copyfile(ROOT / "nssm" / name, folder / name)
+    add_licenses(folder, work, version)
     return folder
+
+
+def bundled(work: Path, part: str) -> Path:
+    """Where build.spec writes down which files it packed."""
+    return work / f"{part}-bundled.json"
+
+
+def add_licenses(folder: Path, work: Path, version: str) -> None:
+    """The folder of licences. Raises BuildError when something that was packed has none."""
+    try:
+        sources = notices.read_sources([bundled(work, part) for part in PARTS])
+        found, system = notices.notices(sources, notices.Places((ROOT, work)), ROOT / "resources")
+        notices.write(folder / LICENSES, version, found, system)
+    except notices.NoticeError as error:
+        raise BuildError(str(error)) from error
+    except OSError as error:
+        raise BuildError(f"The licences could not be put together: {error}.") from error
 
 
 def start_build(part: str, folder: Path, work: Path) -> subprocess.Popen[bytes]:
     """PyInstaller for one part of build.spec, with folders of its own for what it keeps between."""
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN"]
     command += ["--distpath", str(folder), "--workpath", str(work), str(ROOT / "build.spec")]
-    environment = {**os.environ, "RISK_MANAGER_PARTS": part, "PYINSTALLER_CONFIG_DIR": str(work / "cache")}
+    work.mkdir(parents=True, exist_ok=True)
+    packed = bundled(work.parent, part)
+    packed.unlink(missing_ok=True)
+    environment = {
+        **os.environ,
+        "RISK_MANAGER_PARTS": part,
+        "RISK_MANAGER_BUNDLED": str(packed),
+        "PYINSTALLER_CONFIG_DIR": str(work / "cache"),
+    }
     return subprocess.Popen(command, cwd=ROOT, env=environment)
 
 

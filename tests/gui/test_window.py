@@ -4,6 +4,7 @@ import csv
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import QEvent, Qt
@@ -22,6 +23,7 @@ from gui.views.trader.overview import OverviewPage, desk_total, value_of_limit
 from gui.views.trader.pnl import PnlPage, guarded
 from gui.views.trader.positions import PositionsPage
 from gui.views.trader.rules import RulesPage
+from gui.views.trader.settings import SettingsPage
 from gui.views.trader.welcome import WelcomePage
 from gui.views.trader.window import TraderWindow
 from gui.wording import MINUS
@@ -151,6 +153,25 @@ def test_window_when_account_is_switched_shows_the_other_and_remembers_it(
     window.show_account(STEP)
     assert _page(window, OverviewPage).realized.figure.words == "▲ +412.18"
     assert settings.account == STEP
+
+
+def test_licences_when_the_program_is_installed_open_from_the_settings_and_are_named_if_they_do_not(
+    look: QApplication, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    desktop = SimpleNamespace(openUrl=lambda url: opened.append(url.toLocalFile()))  # None: it could not
+    monkeypatch.setattr("gui.views.trader.settings.QDesktopServices", desktop)
+    assert SettingsPage(context, "1").licences.isHidden(), "a source tree has none"
+    program = tmp_path / "gui" / "RiskManager.exe"
+    (tmp_path / "licenses").mkdir()
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    monkeypatch.setattr("sys.executable", str(program))
+    page = SettingsPage(context, "1")
+    assert not page.licences.isHidden()
+    page.licences.click()
+
+    assert opened == [str(tmp_path / "licenses")]
+    assert str(tmp_path / "licenses") in page._licences_said.text() and not page._licences_said.isHidden()
 
 
 def test_window_when_closed_with_a_tray_hides_and_remembers_its_place(window: TraderWindow, settings: Settings) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QUrl, Signal
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QWidget
 
-from gui import autostart
+from gui import autostart, licences
 from gui.app_state import NoticeKind
 from gui.views.page import Context, Page
 from gui.views.sounds import play
@@ -90,6 +91,13 @@ class SettingsPage(Page):
                 wrap=True,
             )
         )
+        self.licences = Button("Open-source licences", "folder-open", on_click=self._open_licences)
+        self._licences_said = label("", "muted", wrap=True)
+        about.body.addLayout(hbox(self.licences, None))
+        about.body.addWidget(self._licences_said)
+        self._licences_said.hide()
+        if licences.folder() is None:
+            self.licences.hide()
         content = QWidget()
         content.setLayout(vbox(look, notices, start, about, None, spacing=2 * GRID, margins=(24, 20, 24, 24)))
         self.setLayout(vbox(scrolled(content)))
@@ -106,6 +114,12 @@ class SettingsPage(Page):
         else:
             words = "The daemon is not connected."
         set_text(self._daemon, words)
+
+    def _open_licences(self) -> None:
+        folder = licences.folder()
+        if folder is not None and not QDesktopServices.openUrl(QUrl.fromLocalFile(folder)):
+            set_text(self._licences_said, f"The folder could not be opened; it is {folder}")
+            self._licences_said.show()
 
     def _choose(self, choice: ThemeChoice) -> None:
         self.context.settings.theme = choice.value

