@@ -51,9 +51,18 @@ class FileStateStore:
         return None
 
     def save(self, text: str) -> None:
-        """Store the text durably, twice. Raises OSError."""
-        write_atomically(self._path, text)
-        write_atomically(self._copy, text)
+        """Store the text durably, twice; what is there already is left alone. Raises OSError."""
+        for path in (self._path, self._copy):
+            # A start that changes nothing must not need space: on a full disk nobody would be protected.
+            if not _holds(path, text):
+                write_atomically(path, text)
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode("utf-8")
+    except OSError:
+        return False
 
 
 def seal(state: Mapping[str, Any]) -> str:

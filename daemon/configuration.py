@@ -86,6 +86,9 @@ class ConfigurationService:
         for path in written:
             logger.info("Wrote {}: fill in your logins and limits.", path)
         self._tell(self.start_report)
+        self._unstored = not self.start_report.stored
+        if self._unstored:
+            self._seen = ()
 
     @property
     def active(self) -> Configuration:
@@ -135,8 +138,12 @@ class ConfigurationService:
         """Take in files that have changed since they were last looked at."""
         signature = self._signature()
         if signature != self._seen:
-            self._seen = signature
-            self._reload()
+            try:
+                self._reload()
+            except OSError as error:
+                self._tell_unstored(error)
+                return
+            self._seen, self._unstored = signature, False
         self._look_at_keys()
 
     def try_keys_with(self, check: Callable[[LoginConfig], Awaitable[None]]) -> KeyTrials:
@@ -304,6 +311,15 @@ class ConfigurationService:
     def _look_at_keys(self) -> None:
         if self._trials is not None:
             self._trials.look()
+
+    def _tell_unstored(self, error: OSError) -> None:
+        """The files have changed, but the disk takes nothing: tried again at the next look, and told of once."""
+        if not self._unstored:
+            self._unstored = True
+            self._on_alert(
+                f"Changes of the configuration files cannot be stored in {self._home.data} ({error.strerror}); the"
+                " configuration in force stays as it was until they can."
+            )
 
     def _take(self, report: Report) -> Report:
         self._tell(report)

@@ -76,12 +76,16 @@ class Pending(FileChange):
 
 @dataclass(frozen=True)
 class Report:
-    """What came of new configuration: applied now, waiting, and what was not usable (then nothing of it changed)."""
+    """What came of new configuration: applied now, waiting, and what was not usable (then nothing of it changed).
+
+    `stored` False: it could not be stored, so all is as it was; to be tried again.
+    """
 
     applied: list[FileChange] = field(default_factory=list)
     pending: list[Pending] = field(default_factory=list)
     errors: list[ConfigError] = field(default_factory=list)
     used_last_good: list[FileName] = field(default_factory=list)
+    stored: bool = True
 
 
 class UnknownChange(LookupError):  # noqa: N818
@@ -135,9 +139,9 @@ class ConfigState:
     ) -> tuple["ConfigState", Report]:
         """Take up work: the stored state, changed by what the files say now as by any other change of them.
 
-        An invalid or missing file is replaced by the last good one, and its errors are in the report. With no stored
-        state the files apply as they are. Raises ConfigErrors if a file is invalid and no last good copy exists,
-        OSError if the state can't be stored.
+        An invalid or missing file is replaced by the last good one, and its errors are in the report. What cannot be
+        stored does not apply yet: the stored state does. With no stored state the files apply as they are. Raises
+        ConfigErrors if a file is invalid and no last good copy exists, OSError if the first state can't be stored.
         """
         damage: list[ConfigError] = []
         try:
@@ -158,8 +162,12 @@ class ConfigState:
             return state, Report(errors=damage)
         active, wished, effective_at, no_reset_before = stored
         state = cls(store, next_reset, active, wished, effective_at=effective_at, no_reset_before=no_reset_before)
-        matured = state.advance(at)
-        report = state.reload(files, at)
+        try:
+            matured = state.advance(at)
+            report = state.reload(files, at)
+        except OSError as error:
+            message = f"can't be written ({error.strerror}); changes are taken up as soon as it can"
+            return state, Report(errors=[ConfigError("stored configuration", None, "", message)], stored=False)
         return state, replace(report, applied=matured + report.applied)
 
     @property

@@ -17,6 +17,7 @@ from sqlalchemy.schema import CreateTable
 from daemon.store import recovery
 from daemon.store.backup import back_up
 from daemon.store.database import (
+    BUSY_SECONDS,
     StoreError,
     connect,
     damage,
@@ -140,15 +141,15 @@ def _told(path: Path, reason: str, salvaged: recovery.Salvage) -> str:
 
 def _from_memory(path: Path, public: Path | None, emergency: EmergencyFile) -> Opened:
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    try:
-        # `immutable` needs no -shm beside the file, but does not see what is only in the -wal.
-        uri = f"{path.absolute().as_uri()}?immutable=1"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as source:
-            source.backup(memory)
-        if revision(memory) == SCHEMA_REVISION and memory.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",):
-            return Opened(memory, None, emergency, path.name, doubtful=recovery.has_wal(path))
-    except sqlite3.Error:
-        pass
+    # The last one needs nothing beside the file, but does not see what is only in the -wal.
+    for read, doubtful in ((_copy_with_log, False), (_copy_without_log, recovery.has_wal(path))):
+        try:
+            read(path, memory)
+            sound = memory.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+            if sound and revision(memory) == SCHEMA_REVISION:
+                return Opened(memory, None, emergency, path.name, doubtful=doubtful)
+        except sqlite3.Error:
+            continue
     memory.close()
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     for table in TABLES.values():
@@ -157,3 +158,18 @@ def _from_memory(path: Path, public: Path | None, emergency: EmergencyFile) -> O
     lockouts = STATEMENTS["lockouts"]
     memory.executemany(lockouts.upsert, [lockouts.bind(row) for row in salvaged.lockouts])
     return Opened(memory, None, emergency, salvaged.source, doubtful=salvaged.unknown)
+
+
+def _copy_with_log(path: Path, memory: sqlite3.Connection) -> None:
+    """Copy a database with its -wal where there is no room for the -shm: its only user needs none, nor leaves one."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as source:
+        source.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        source.execute("PRAGMA locking_mode = EXCLUSIVE")
+        source.backup(memory)
+
+
+def _copy_without_log(path: Path, memory: sqlite3.Connection) -> None:
+    uri = f"{path.absolute().as_uri()}?immutable=1"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as source:
+        source.backup(memory)

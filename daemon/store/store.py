@@ -34,7 +34,8 @@ class Store:
         self.path = path
         self._opened = opened
         connection = opened.reading
-        self._decisions = DecisionRows(reader.last_entry(connection), reader.open_actions(connection))
+        self._unseen = _UNSEEN if opened.writing is None and opened.doubtful else 0
+        self._decisions = DecisionRows(reader.last_entry(connection) + self._unseen, reader.open_actions(connection))
         book = Book()
         book.start_with(
             ((row["account_id"], position_of(row)) for row in reader.rows(connection, "positions")),
@@ -109,6 +110,8 @@ class Store:
             raise StoreError(explain(error, self.path)) from error
         state.salvaged_from = self._opened.salvaged_from
         state.lockouts_unknown |= self._opened.doubtful
+        state.last_lockout_id += self._unseen
+        state.last_action_id += self._unseen
         return state
 
     @property
@@ -267,6 +270,9 @@ class Store:
         recovery.build(self.path, lockouts, unknown=self._opened.doubtful)
         return connect(self.path)
 
+
+_UNSEEN = 1_000_000
+"""Numbers left out where rows may be in a database that cannot be read now: none of them is to be overwritten."""
 
 _OLD = {
     "trade_history": "creation_timestamp < ?",

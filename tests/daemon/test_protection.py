@@ -250,6 +250,39 @@ def test_propose_when_disk_is_full_changes_nothing() -> None:
     assert state.wished.risk == BASE
 
 
+def test_start_when_disk_is_full_goes_on_with_what_is_stored() -> None:
+    store = MemoryStore()
+    state = started(store)
+    state.propose([LOOSER], at("10:00"))
+    store.full = True
+    state, report = ConfigState.start(store, files(TIGHTER), at("18:00"), next_reset)
+    assert (limit(state), report.stored, report.applied) == (-500, False, [])
+    assert "can't be written (No space left on device)" in str(report.errors[0])
+    store.full = False
+    state.reload(files(TIGHTER), at("18:01"))
+    assert limit(state) == -400
+
+
+def test_start_when_disk_is_full_and_nothing_was_stored_is_refused() -> None:
+    store = MemoryStore()
+    store.full = True
+    with pytest.raises(OSError, match="No space"):
+        started(store)
+
+
+def test_state_that_is_stored_already_is_not_written_again(tmp_path: Path) -> None:
+    store = FileStateStore(tmp_path / "state.json")
+    started_at_nine = ConfigState.start(store, files(), at("09:00"), next_reset)[0]
+    before = [path.stat().st_ino for path in sorted(tmp_path.iterdir())]
+    again = ConfigState.start(store, files(), at("10:00"), next_reset)[0]
+    assert again.active == started_at_nine.active
+    assert [path.stat().st_ino for path in sorted(tmp_path.iterdir())] == before
+    (tmp_path / "state.json").write_text("{", encoding="utf-8")
+    ConfigState.start(store, files(), at("11:00"), next_reset)
+    text = (tmp_path / "state.json").read_text(encoding="utf-8")
+    assert text == (tmp_path / "state.json.copy").read_text(encoding="utf-8")
+
+
 def test_propose_when_reset_is_moved_waits_and_never_gives_a_short_day() -> None:
     state = started()
     moved = risk(('reset: {time: "17:00"', 'reset: {time: "17:02"'))

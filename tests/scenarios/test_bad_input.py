@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -84,6 +85,29 @@ async def test_configuration_that_breaks_while_running_changes_nothing(tmp_path:
         here.service.configuration.watch()
         here.sim.inject_trade(101, "NQ", -500)
         await here.locked("RULE-003")
+
+
+async def test_configuration_that_the_disk_does_not_take_is_taken_up_when_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    tighter = {"rules": {"daily_realized_loss": {"limit": -100}}}
+    async with world(tmp_path, LOSS) as here:
+        with monkeypatch.context() as disk:
+            disk.setattr("daemon.config_state_store.write_atomically", full)
+            write_risk(here.home, tighter)
+            for _ in range(3):
+                here.service.configuration.watch()
+            said = (here.home.logs / "error.log").read_text(encoding="utf-8")
+            assert said.count("cannot be stored") == 1
+            await here.stop()
+            # A start on the full disk protects by what was in force.
+            await here.start(healthy=False)
+            assert here.service.configuration.active.risk.rules.daily_realized_loss.limit == -500  # type: ignore[union-attr]
+        here.service.configuration.watch()
+        assert here.service.configuration.active.risk.rules.daily_realized_loss.limit == -100  # type: ignore[union-attr]
 
 
 async def test_second_daemon_on_a_home_is_refused_and_the_first_goes_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -338,6 +339,20 @@ async def test_start_when_the_disk_is_full_protects_and_catches_up(tmp_path: Pat
     else:
         assert result == ["[1, 2] False 1", "False", "True True", "[1, 2, 5] False"]
     assert sound(store.path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process on POSIX")
+async def test_start_when_the_disk_is_full_reads_what_only_the_log_has(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    await store.commit([Lock(lockout(1)), Lock(lockout(2))], NOW)
+    killed = tmp_path / "killed"
+    shutil.copytree(tmp_path / "data", killed / "data")
+    await store.close()
+    (killed / "data" / "state.db-shm").unlink()  # there is no room for another
+    assert (killed / "data" / "state.db-wal").stat().st_size > 0
+    result = await asyncio.to_thread(run_script, FULL_AT_START, killed)
+    assert result == ["[1, 2] False 1", "False", "True True", "[1, 2, 5] False"]
+    assert sound(killed / "data" / "state.db")
 
 
 def run_script(code: str, folder: Path) -> list[str]:
