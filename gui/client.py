@@ -111,7 +111,8 @@ class DaemonClient:
         except ClientError:
             if self._rpc.connected:
                 self._state.set_link(
-                    Link.OFFLINE, "The daemon is connected but does not answer. If this lasts, ask for a restart of it."
+                    Link.OFFLINE,
+                    "The daemon is connected but does not answer. If this lasts, ask your administrator to restart it.",
                 )
                 self._subscribed = False
             return

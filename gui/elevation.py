@@ -80,7 +80,7 @@ def without_rights(home: Home) -> str:
     """Why the admin window can't work here, and what to do."""
     if sys.platform == "win32":
         return (
-            "The admin window needs administrator's rights. Open it with Admin… from the tray and answer the question "
+            "The admin window needs administrator's rights. Choose Admin… in the tray's menu and answer the question "
             "of Windows with Yes, or ask the person who administers this computer."
         )
     return (

@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import re
-import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
@@ -91,8 +90,8 @@ def _python_places() -> Iterable[Path]:
 
 
 def _package_places() -> Iterable[Path]:
+    # Not site.getsitepackages(): on Windows the whole of Python's folder is among them.
     yield from (Path(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
-    yield from (Path(name) for name in site.getsitepackages())
 
 
 def _key(path: str | os.PathLike[str]) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.rpc_wire import ClientError
+
+HOW_TO_START = (
+    "An administrator starts it with: riskd service start." if sys.platform == "win32" else "Start it with: riskd run."
+)
 
 
 class EndpointError(ClientError):
@@ -34,7 +39,7 @@ def read_endpoint(path: Path) -> Endpoint:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise EndpointError(f"The daemon is not running: there is no {path}. Start it with: riskd run.") from None
+        raise EndpointError(f"The daemon is not running: there is no {path}. {HOW_TO_START}") from None
     except OSError as error:
         raise EndpointError(f"{path} can't be read ({error.strerror or error}).") from error
     try:

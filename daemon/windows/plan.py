@@ -306,11 +306,15 @@ def next_steps(facts: Facts, started: bool) -> Sequence[str]:
     if started:
         return [
             "The trader's view is in the start menu, and on the tray from the next logon; it can only read and lock.",
-            "Accounts, keys and limits: 'Administration' in the tray menu (Windows asks for an administrator).",
+            "Accounts, keys and limits: choose 'Admin...' in the tray's menu (Windows asks for an administrator), "
+            "then Set-up.",
             "Let the trader work with a standard account: a local administrator can end any protection.",
         ]
-    return [
-        f"1. Enter the login and the limits: {accounts} and risk_config.yaml beside it.",
-        f'2. Check them: riskd check --home "{facts.home}"',
-        "3. Start the service: riskd service start",
+    folder = installed_program(facts).install_folder
+    steps = [
+        *([f'Stay administrator, and go to the program: cd /d "{folder}"'] if folder is not None else []),
+        f"Look over {accounts}, and risk_config.yaml beside it (keys come later, in the admin window).",
+        f'Check it: riskd check --home "{facts.home}"',
+        "Start the service: riskd service start",
     ]
+    return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]

@@ -280,9 +280,25 @@ def test_uninstall_when_run_from_elsewhere_deletes_the_target_only_if_it_is_ours
     assert not any(DeleteFolder(TARGET) in step.actions for step in foreign)
 
 
-def test_next_steps_when_not_started_name_the_files_to_fill_in() -> None:
-    assert "accounts.yaml" in next_steps(FRESH, started=False)[0]
-    assert any("standard account" in line for line in next_steps(FRESH, started=True))
+def test_next_steps_when_not_started_lead_from_the_program_s_folder_to_the_start() -> None:
+    steps = next_steps(FRESH, started=False)
+
+    assert [step[:2] for step in steps] == ["1.", "2.", "3.", "4."]
+    assert f'cd /d "{TARGET}"' in steps[0], "riskd is on nobody's path"
+    assert "accounts.yaml" in steps[1]
+    assert "riskd service start" in steps[-1]
+    from_source = replace(FRESH, running=Program(PureWindowsPath("python.exe"), "run", HOME, None))
+    assert "accounts.yaml" in next_steps(from_source, started=False)[0]
+
+
+def test_next_steps_when_started_name_the_menu_as_it_is_written_there() -> None:
+    said = " ".join(next_steps(FRESH, started=True))
+
+    assert "standard account" in said
+    assert said.isascii(), "an old console shows nothing else"
+    tray = (Path(__file__).parents[2] / "gui/views/tray.py").read_text(encoding="utf-8")
+    assert "'Admin...'" in said
+    assert '"Admin…"' in tray
 
 
 NSSM_SETTINGS = {

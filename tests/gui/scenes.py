@@ -113,7 +113,7 @@ def _down() -> AppState:
 
 def _first_run() -> AppState:
     state = AppState(sample.HandClock())
-    state.set_link(Link.OFFLINE, "The daemon has not run yet: there is no endpoint.json. Start it with: riskd run.")
+    state.set_link(Link.OFFLINE, "The daemon is not running: there is no endpoint.json. Start it with: riskd run.")
     return state
 
 

@@ -382,7 +382,7 @@ def test_first_run_when_no_daemon_explains_what_to_do(look: QApplication, settin
     state.set_link(Link.OFFLINE, "The daemon has not run yet.")
     QApplication.processEvents()
     assert page.heading.text() == "The daemon is not running"
-    assert page.command.text() in ("riskd run", "riskd service start")
+    assert page.command.text() == "riskd run"
     assert "The daemon has not run yet." in page.detail.text()
     page.copy.click()
     assert QApplication.clipboard().text() == page.command.text()

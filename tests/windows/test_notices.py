@@ -115,6 +115,17 @@ def test_build_when_a_file_belongs_to_no_distribution_fails(
         notices.owners([str(stray)], notices.Places((tmp_path,), packages=(site,)))
 
 
+def test_build_when_python_s_own_files_are_packed_takes_them_for_python_s(notices: Any, tmp_path: Path) -> None:
+    python = tmp_path / "Python"
+    library, stray = python / "DLLs" / "_asyncio.pyd", python / "Lib" / "site-packages" / "stray.pyd"
+    places = notices.Places((), python=(python,), packages=(python / "Lib" / "site-packages",), windows=True)
+
+    assert notices.owners([str(library)], places) == (set(), set())
+    with pytest.raises(notices.NoticeError):
+        notices.owners([str(stray)], places)
+    assert not any(Path(sys.base_prefix).is_relative_to(folder) for folder in notices.Places(()).packages)
+
+
 def test_build_when_a_file_lies_elsewhere_fails_on_windows_and_is_named_as_the_system_s_otherwise(
     notices: Any, tmp_path: Path
 ) -> None:

@@ -80,7 +80,7 @@ class AdminWindow(NavWindow):
             self.setup,
         )
         super().__init__("Risk Manager", list(self.admin_pages))
-        self.setWindowTitle("Risk Manager: administration")
+        self.setWindowTitle("Risk Manager Admin")
         self._first = True
         self.page_title = label("", "title")
         self.state_pill = Pill("Connecting", "plug", Tone.MUTED)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
+from gui import no_daemon
 from gui.app_state import Change, Link
 from gui.views.page import Context, Page
 from gui.views.tokens import GRID, Tone
@@ -28,7 +28,7 @@ class WelcomePage(Page):
         self.heading = label("", "title", wrap=True)
         self.words = label("", "muted", wrap=True)
         self.steps = Card()
-        self._step_labels = [label("", wrap=True) for _ in range(2)]
+        self._step_labels = [label("", wrap=True) for _ in range(3)]
         self._numbers = []
         for number, step in enumerate(self._step_labels, start=1):
             mark = label(f"{number}.", "strong")
@@ -76,37 +76,29 @@ class WelcomePage(Page):
                 "No accounts yet",
                 "The daemon runs, but no account is set up, so nothing is watched.",
                 [
-                    "Ask your administrator to open Admin… from the tray and add a login.",
+                    "Ask your administrator to choose Admin… in the tray's menu, and to add a login in Set-up.",
                     "The accounts then appear here.",
                 ],
                 "",
             )
         away = state.link is Link.OFFLINE
         set_text(self.detail, f"What was found: {state.link_detail}" if away and state.link_detail else "")
-        set_text(self.demo, "To try everything with a simulated broker, run: riskd demo" if away else "")
         self.detail.setVisible(bool(self.detail.text()))
-        self.demo.setVisible(bool(self.demo.text()))
+        self.demo.setVisible(away)
 
     def _say_no_daemon(self) -> None:
-        if sys.platform == "win32":
-            steps = [
-                "If Risk Manager was just installed, restart the computer once: the service starts with it.",
-                "If this stays, ask your administrator to start the service “Risk Manager Daemon”.",
-            ]
-            command = "riskd service start"
-        else:
-            steps = ["Start the daemon in a terminal, and fill in the files it names at its first start."]
-            command = "riskd run"
+        advice = no_daemon.advice_here()
         self._say(
             "wifi-off",
             "The daemon is not running",
             "It is the part that watches the accounts and enforces the rules. This window only shows what it reports, "
             "and connects by itself as soon as it is there.",
-            steps,
-            command,
+            advice.steps,
+            advice.command,
         )
+        set_text(self.demo, advice.demo)
 
-    def _say(self, icon_name: str, heading: str, words: str, steps: list[str], command: str) -> None:
+    def _say(self, icon_name: str, heading: str, words: str, steps: Sequence[str], command: str) -> None:
         self.icon.set_icon(icon_name, Tone.ACCENT)
         set_text(self.heading, heading)
         set_text(self.words, words)

@@ -268,7 +268,7 @@ class TraderWindow(NavWindow):
                 "wifi-off",
                 "The daemon can't be reached",
                 f"{wording.sentence_case(known)} A lock stays in force whatever this window shows. "
-                "It reconnects by itself; if this lasts, ask for a restart of the service.",
+                "It reconnects by itself; if this lasts, ask your administrator to restart the service.",
             )
         elif state.link is Link.CONNECTING:
             self.link_banner.hide()
