@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     replay = command(
         "replay", "Run a recorded day through a configuration and print what it would have done.", home=True
     )
-    replay.add_argument("journal", metavar="JOURNAL", help="file of data/journal")
+    replay.add_argument(
+        "journal", metavar="JOURNAL", help="a trading day, such as 2026-12-02, or a file of data/journal"
+    )
     replay.add_argument("--config", metavar="FILE", help="another risk_config.yaml, shown side by side")
     status = command("status", "Ask the running daemon how it is.", home=True)
     status.add_argument("--json", action="store_true", help="as JSON")

@@ -42,6 +42,8 @@ def command(argv: Sequence[str]) -> int:
         return _dispatch(arguments)
     except StepError as error:
         return _complain(_sentence(str(error)), FAILED)
+    except KeyboardInterrupt:
+        return _complain("Interrupted. See whether the service runs (riskd service status), else start it.", FAILED)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -123,6 +123,18 @@ def test_restart_when_the_configuration_could_not_start_again_is_not_begun(
     assert installed.did() == []
 
 
+def test_service_when_interrupted_says_what_to_look_at(
+    installed: Installed, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service, "_started", interrupted)
+
+    assert service.command(["restart"]) == 1
+    assert said() == "Interrupted. See whether the service runs (riskd service status), else start it.\n"
+
+
 def test_restart_when_nothing_is_installed_says_so(installed: Installed, said: Callable[[], str]) -> None:
     installed.state.unlink()
 

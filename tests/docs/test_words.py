@@ -11,7 +11,10 @@ from shared.models import RULE_NAMES, LockoutKind
 from shared.rpc_methods import METHODS
 from tests.docs.guides import GUIDES, ROOT, bold, italic, read, said_by, spans, texts
 
-OF_WINDOWS = {"Run as administrator", "Apps", "Uninstall"}
+OF_WINDOWS = {
+    *("Run as administrator", "Apps", "Uninstall", "More info", "Run anyway", "Properties", "Unblock", "Services"),
+    *("Terminal", "^"),
+}
 """What Windows calls parts of its own."""
 SOURCE_FOLDERS = ("daemon/", "gui/", "shared/", "docs/", "nssm/", "tests/", "config/presets")
 MADE_BY_TESTS = "tests/artifacts/"
