@@ -37,6 +37,7 @@ from daemon.clock import Clock  # noqa: E402
 from daemon.core.units import to_micros  # noqa: E402
 from daemon.credentials import redact  # noqa: E402
 from daemon.gateway.loopback import is_loopback  # noqa: E402
+from daemon.gateway.one_by_one import OneByOne, Turn  # noqa: E402
 from daemon.gateway.sdk_logging import configure_sdk_logging  # noqa: E402
 from daemon.gateway.supervisor import HubError, HubKind  # noqa: E402
 from daemon.gateway.wire_errors import (  # noqa: E402
@@ -75,9 +76,10 @@ class Addresses:
 
 @dataclass(slots=True)
 class _Exchange:
-    """What the response hook saw of one request."""
+    """One request's turn, and what the response hook saw of it."""
 
     sent_at: int
+    turn: Turn
     status: int = 0
     retry_after: float | None = None
 
@@ -102,6 +104,7 @@ class _Client(ProjectX):
     """The SDK's client with an HTTP client of our own: shorter connect time-out, and a hook on every response."""
 
     connect_timeout: float = 3.0
+    on_request: Callable[[httpx.Request], Awaitable[None]]
     on_response: Callable[[httpx.Response], Awaitable[None]]
     trust_env: bool = True
 
@@ -116,7 +119,7 @@ class _Client(ProjectX):
             trust_env=self.trust_env,
             verify=_tls(),
             headers={"Accept": "application/json", "User-Agent": "RiskManager"},
-            event_hooks={"response": [self.on_response]},
+            event_hooks={"request": [self.on_request], "response": [self.on_response]},
         )
 
 
@@ -137,7 +140,9 @@ class RestClient:
         self._sdk: Any = _Client(username=username, api_key="", config=_config(addresses, read))
         self._sdk.connect_timeout = connect
         self._sdk.trust_env = not is_loopback(addresses.api_url)
+        self._sdk.on_request = self._built
         self._sdk.on_response = self._seen
+        self._one_by_one = OneByOne()
         self._sdk.rate_limiter = _NoLimit()
         self._closing: set[asyncio.Task[None]] = set()
         self.last_request_at = clock.monotonic()
@@ -181,7 +186,8 @@ class RestClient:
             await asyncio.wait(closing, timeout=2)
 
     async def _send(self, method: str, endpoint: str, body: dict[str, Any] | None) -> object:
-        seen = _Exchange(sent_at=self._clock.monotonic())
+        turn = await self._one_by_one.turn()
+        seen = _Exchange(sent_at=self._clock.monotonic(), turn=turn)
         self.last_request_at = seen.sent_at
         token = _exchange.set(seen)
         try:
@@ -190,7 +196,14 @@ class RestClient:
         except Exception as error:  # noqa: BLE001 - the SDK lets errors of four libraries through; all mean the same here
             raise _classified(error, seen) from None
         finally:
+            turn.end()
             _exchange.reset(token)
+
+    @staticmethod
+    async def _built(request: httpx.Request) -> None:
+        seen = _exchange.get()
+        if seen is not None:
+            seen.turn.end_when_written(request)
 
     async def _seen(self, response: httpx.Response) -> None:
         seen = _exchange.get()
