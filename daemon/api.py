@@ -12,6 +12,7 @@ from daemon.auditing import audited
 from daemon.core.events import ClearRequested, LockRequested
 from daemon.core.units import SECOND_US, to_iso, to_micros
 from daemon.day_figures import DayFigures
+from daemon.first_figures import first_figures
 from daemon.ipc_sessions import CallBucket, CallContext, CallRate
 from daemon.process_usage import ProcessUsage
 from shared.models import LockoutKind
@@ -22,6 +23,8 @@ from shared.rpc_methods import (
     ClearLockoutParams,
     GetAuditLogParams,
     GetEnforcementLogParams,
+    GetLockoutHistoryParams,
+    GetTradesParams,
     LockAccountParams,
     MaybeAccountParams,
     NoParams,
@@ -57,7 +60,9 @@ class LogReader(Protocol):
     ) -> list[Row]:
         """Rows of the enforcement log, newest first."""
 
-    async def lockout_history(self, account_id: int | None = None, limit: int = 100) -> list[Row]:
+    async def lockout_history(
+        self, account_id: int | None = None, limit: int = 100, before_id: int | None = None
+    ) -> list[Row]:
         """Past and active lockouts, newest first."""
 
 
@@ -227,9 +232,9 @@ class Api:
             return figures.lockout_rows(self._account(params.account_id))
         return [row for account in self._host.engine.accounts.values() for row in figures.lockout_rows(account)]
 
-    async def get_lockout_history(self, params: MaybeAccountParams, context: CallContext) -> list[Row]:
+    async def get_lockout_history(self, params: GetLockoutHistoryParams, context: CallContext) -> list[Row]:
         """Active and past lockouts, newest first."""
-        rows = await self._log.lockout_history(params.account_id, limit=500)
+        rows = await self._log.lockout_history(params.account_id, params.limit, params.before_id)
         if not rows:
             self._known(params.account_id)
         return rows
@@ -238,9 +243,15 @@ class Api:
         """Every rule with limit, value and share used."""
         return figures.rule_rows(self._host.engine, self._account(params.account_id))
 
-    async def get_trades(self, params: AccountParams, context: CallContext) -> object:
-        """The day's trades, newest first."""
-        return self._days.trades(self._host.engine, self._account(params.account_id))
+    async def get_trades(self, params: GetTradesParams, context: CallContext) -> object:
+        """The day's trades, newest first: all of them as a list, or a page {"rows", "more"}."""
+        account, limit, before = self._account(params.account_id), params.limit, params.before_id
+        page = await self._days.page(self._host.engine, account, limit=limit, before_id=before, pause=context.pause)
+        if page is None:
+            text = f"get_trades: there is no trade {before} today; begin with the newest."
+            raise RpcError(ErrorCode.INVALID_PARAMS, text)
+        rows, more = page
+        return rows if limit is None and before is None and not more else {"rows": rows, "more": more}
 
     async def get_pnl_curve(self, params: AccountParams, context: CallContext) -> object:
         """The day's P&L: [time, realized, realized + unrealized]."""
@@ -268,30 +279,16 @@ class Api:
 
     async def subscribe(self, params: TopicsParams, context: CallContext) -> Row:
         """The snapshot that comes before the deltas: {topic: {account id: data}}, as far as the gateway was read."""
-        engine = self._host.engine
+        host = self._host
+        whole: dict[str, Callable[[], object]] = {
+            "status": self.status_row,
+            "config": lambda: {"pending": host.configuration.pending_rows()},
+        }
         makers: dict[str, Callable[[AccountState], object]] = {
             "accounts": lambda account: self.account_row(account.account_id),
-            "pnl": lambda account: figures.pnl(engine, account),
-            "positions": lambda account: figures.position_rows(engine, account),
-            "orders": lambda account: figures.order_rows(engine, account),
-            "lockouts": figures.lockout_rows,
-            "rules": lambda account: figures.rule_rows(engine, account),
-            "trades": lambda account: self._days.latest_trades(engine, account),
+            "trades": lambda account: self._days.latest_trades(host.engine, account),
         }
-        snapshot: Row = {}
-        for topic in params.topics:
-            maker = makers.get(topic)
-            if maker is not None:
-                rows = snapshot[topic] = {}
-                for account in list(engine.accounts.values()):
-                    if figures.is_read(account, topic):
-                        rows[str(account.account_id)] = maker(account)
-                    await context.pause()
-            elif topic == "status":
-                snapshot[topic] = self.status_row()
-            elif topic == "config":
-                snapshot[topic] = {"pending": self._host.configuration.pending_rows()}
-        return snapshot
+        return await first_figures(host.engine, params.topics, whole, makers, context.pause)
 
     # ---- tightening
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from daemon.core.engine import Engine
+from daemon.core.events import TradeRecord
 from daemon.core.state import AccountState, Position
 from daemon.core.units import dollars, to_iso
 from daemon.gauge_words import gauge_sentence
@@ -197,42 +198,47 @@ def account_row(engine: Engine, account: AccountState, *, connected: bool, monit
     }
 
 
+def newest_trades(account: AccountState) -> list[TradeRecord]:
+    """The trades of the trading day that are not voided, latest first."""
+    trades = [trade for trade in account.ledger.trades.values() if not trade.voided]
+    trades.sort(key=trade_place, reverse=True)
+    return trades
+
+
+def trade_place(trade: TradeRecord) -> tuple[int, int]:
+    """What trades are ordered by."""
+    return trade.created_at, trade.trade_id
+
+
+def trade_row(engine: Engine, account: AccountState, trade: TradeRecord) -> Row:
+    """One trade."""
+    contract = engine.market.contracts.get(trade.contract_id)
+    return {
+        "account_id": account.account_id,
+        "id": trade.trade_id,
+        "contract_id": trade.contract_id,
+        "symbol": engine.market.symbol(trade.contract_id),
+        "display_name": contract.name if contract is not None else trade.contract_id,
+        "side": trade.side,
+        "size": trade.size,
+        "price": price_text(trade.price),
+        "pnl": None if trade.pnl is None else dollars(trade.pnl),
+        "fees": dollars(trade.fees),
+        "order_id": trade.order_id,
+        "created_at": to_iso(trade.created_at),
+    }
+
+
 def trade_rows(engine: Engine, account: AccountState, most: int | None = None) -> list[Row]:
-    """The trades of the trading day that are not voided, latest first; `most` of them at most."""
-    rows: list[Row] = []
-    trades = sorted(account.ledger.trades.values(), key=lambda trade: (trade.created_at, trade.trade_id))
-    for trade in reversed(trades):
-        if trade.voided:
-            continue
-        if len(rows) == most:
-            break
-        contract = engine.market.contracts.get(trade.contract_id)
-        rows.append(
-            {
-                "account_id": account.account_id,
-                "id": trade.trade_id,
-                "contract_id": trade.contract_id,
-                "symbol": engine.market.symbol(trade.contract_id),
-                "display_name": contract.name if contract is not None else trade.contract_id,
-                "side": trade.side,
-                "size": trade.size,
-                "price": price_text(trade.price),
-                "pnl": None if trade.pnl is None else dollars(trade.pnl),
-                "fees": dollars(trade.fees),
-                "order_id": trade.order_id,
-                "created_at": to_iso(trade.created_at),
-            }
-        )
-    return rows
+    """The rows of `newest_trades`; `most` of them at most."""
+    return [trade_row(engine, account, trade) for trade in newest_trades(account)[:most]]
 
 
 def realized_curve(engine: Engine, account: AccountState) -> list[list[str]]:
     """Realized P&L after each trade of the day: [time, dollars]."""
     total = 0
     points = [[to_iso(engine.view.day_start), dollars(0)]]
-    trades = sorted(account.ledger.trades.values(), key=lambda trade: (trade.created_at, trade.trade_id))
-    for trade in trades:
-        if not trade.voided:
-            total += (trade.pnl or 0) - (trade.fees if engine.view.net else 0)
-            points.append([to_iso(trade.created_at), dollars(total)])
+    for trade in reversed(newest_trades(account)):
+        total += (trade.pnl or 0) - (trade.fees if engine.view.net else 0)
+        points.append([to_iso(trade.created_at), dollars(total)])
     return points

@@ -17,6 +17,7 @@ from loguru import logger
 
 from daemon.ipc_admission import Admission, Rank
 from daemon.ipc_alerts import IpcAlert, IpcAlerts
+from daemon.ipc_answers import answer_line
 from daemon.ipc_broadcast import DEFAULT_INTERVALS
 from daemon.ipc_lane import Lane
 from daemon.ipc_lingering import Lingering
@@ -33,7 +34,7 @@ from daemon.ipc_sessions import (
 from daemon.ipc_subscriptions import Subscriptions
 from daemon.ipc_turns import Turns
 from shared.admin_auth import AdminGate, Login
-from shared.protocol import MAX_LINE, ErrorCode, RpcError, error_line, result_line
+from shared.protocol import ErrorCode, RpcError, error_line
 from shared.rpc_connection import (
     Call,
     HangUp,
@@ -311,7 +312,7 @@ class IpcServer:
                         await self._subscribe(session, call, pause)
                         return
                     result = await self._result(session, call, pause)
-                line = self._answer_line(call, result)
+                line = answer_line(call.id, result)
             except RpcError as error:
                 line = error_line(call.id, error)
             except TimeoutError:
@@ -351,7 +352,7 @@ class IpcServer:
             raise RpcError(ErrorCode.NOT_AUTHORIZED, f"The topic {ADMIN_TOPICS[0]} is for administrators.")
 
         def answer(result: object) -> None:
-            line = self._answer_line(call, result)
+            line = answer_line(call.id, result)
             if not call.notification:
                 session.send(line)
 
@@ -371,12 +372,6 @@ class IpcServer:
     def _note_subscription(self, session: Session) -> None:
         if session.number in self._sessions:
             self._admission.subscription(session.number, bool(session.topics))
-
-    def _answer_line(self, call: Call, result: object) -> bytes:
-        line = result_line(call.id, result)
-        if len(line) > MAX_LINE:
-            raise RpcError(ErrorCode.INVALID_PARAMS, "The answer is longer than one line may be; ask for less.")
-        return line
 
     # ---- administrators
 

@@ -242,9 +242,9 @@ def _strictness(lock: Lockout) -> tuple[int, int, float]:
 
 
 def rows_of(data: object) -> list[Row]:
-    """The rows of a list, or one row as a list; what is no row is left out."""
+    """The rows of a list, of {"rows": [...], "more": ...}, or one row as a list; what is no row is left out."""
     if isinstance(data, Mapping):
-        return [data]
+        return rows_of(data["rows"]) if isinstance(data.get("rows"), list) else [data]
     if isinstance(data, list | tuple):
         return [row for row in data if isinstance(row, Mapping)]
     return []

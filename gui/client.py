@@ -8,13 +8,14 @@ file that only the daemon can write.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gui.account_view import rows_of
 from gui.app_state import AppState, Link
 from gui.commands import CommandError
-from gui.records import Lockout
+from gui.records import Lockout, Row
 from gui.state_reader import ReplicaError, StateReader
 from shared.paths import Home
 from shared.protocol import ErrorCode, RpcError
@@ -34,12 +35,21 @@ TOPICS = (
     "trades",
     "config",
 )
-NOT_TOLD = (ErrorCode.METHOD_NOT_FOUND, ErrorCode.UNKNOWN_ACCOUNT, ErrorCode.GATEWAY_UNREACHABLE)
-"""What one method answers without the others being in vain: an older daemon, an account that is not read yet."""
+NOT_TOLD = (
+    ErrorCode.METHOD_NOT_FOUND,
+    ErrorCode.UNKNOWN_ACCOUNT,
+    ErrorCode.GATEWAY_UNREACHABLE,
+    ErrorCode.INVALID_PARAMS,
+)
+"""What one method answers without the others being in vain: an older daemon, an account that is not read yet, a page of
+trades of the day that has just ended."""
 POLL_SECONDS = 5.0
 POLL_TIMEOUT = 4.0
 REPLICA_SECONDS = 3.0
 PAGE = 200
+TRADES_PAGE = 1000
+
+Params = dict[str, Any]
 
 
 class DaemonClient:
@@ -133,8 +143,8 @@ class DaemonClient:
         if isinstance(rules, list):
             self._state.apply_event("rules", account_id, rules)
         view = self._state.view(account_id)
-        if view is not None and view.trades_incomplete:
-            self._state.set_trades(account_id, await self._rpc.call("get_trades", params, timeout=POLL_TIMEOUT))
+        if view is not None and (view.trades is None or view.trades_incomplete):
+            self._state.set_trades(account_id, await self._trades(params))
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
@@ -185,20 +195,36 @@ class DaemonClient:
             await self._watch_offline(account_id)
             return
         params = {"account_id": account_id}
-        answers: tuple[tuple[str, Callable[[int, Any], None]], ...] = (
-            ("get_trades", self._state.set_trades),
-            ("get_pnl_curve", self._state.set_curve),
-            ("get_sessions", self._state.set_desk),
+
+        def asked(method: str) -> Callable[[Params], Awaitable[Any]]:
+            return lambda params: self._rpc.call(method, params)
+
+        answers: tuple[tuple[str, Callable[[Params], Awaitable[Any]], Callable[[int, Any], None]], ...] = (
+            ("get_trades", self._trades, self._state.set_trades),
+            ("get_pnl_curve", asked("get_pnl_curve"), self._state.set_curve),
+            ("get_sessions", asked("get_sessions"), self._state.set_desk),
         )
-        for method, take in answers:
+        for method, ask, take in answers:
             if method in METHODS:
                 try:
-                    take(account_id, await self._rpc.call(method, params))
+                    take(account_id, await ask(params))
                 except RpcError as error:
                     if error.code not in NOT_TOLD:
                         raise
         if "get_trades" not in METHODS:
             await self._watch_offline(account_id)
+
+    async def _trades(self, params: Params) -> list[Row]:
+        """The whole day's trades, page by page. Raises ClientError, RpcError."""
+        rows: list[Row] = []
+        page: Params = {"limit": TRADES_PAGE}
+        while True:
+            answer = await self._rpc.call("get_trades", {**params, **page}, timeout=POLL_TIMEOUT)
+            came = rows_of(answer)
+            rows += came
+            if not came or not isinstance(answer, Mapping) or not answer.get("more"):
+                return rows
+            page["before_id"] = came[-1]["id"]
 
     async def _watch_offline(self, account_id: int) -> None:
         try:
@@ -217,7 +243,7 @@ class DaemonClient:
                 params["before_id"] = before_id
             rows = await self._rpc.call("get_enforcement_log", params)
             self._state.add_log(rows)
-            return len(rows) if isinstance(rows, list) else 0
+            return len(rows_of(rows))
         try:
             entries = await asyncio.to_thread(self._reader.enforcement, account_id, before_id, PAGE)
         except ReplicaError:
@@ -232,8 +258,7 @@ class DaemonClient:
                 rows = await self._rpc.call(
                     "get_lockout_history", {} if account_id is None else {"account_id": account_id}
                 )
-                found = map(Lockout.read, rows) if isinstance(rows, list) else ()
-                return [lock for lock in found if lock is not None]
+                return [lock for lock in map(Lockout.read, rows_of(rows)) if lock is not None]
             except (ClientError, RpcError):
                 pass
         try:

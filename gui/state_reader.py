@@ -21,6 +21,7 @@ from shared.paths import Home
 
 BUSY_SECONDS = 0.25
 ROWS_AT_MOST = 1_000
+TRADES_AT_MOST = 50_000
 
 type Rows = list[dict[str, Any]]
 
@@ -81,17 +82,19 @@ class StateReader:
             return Replica(content, as_of)
 
     def trades(self, account_id: int) -> Rows:
-        """The fills of the newest trading day that the replica knows, oldest first."""
+        """The fills of the newest trading day that the replica knows, oldest first; of a huge day the newest."""
         with self._open() as db:
             day = _all(db, "SELECT last_reset_at FROM reset_schedule WHERE account_id = ?", account_id)
             since = str(day[0]["last_reset_at"] or "") if day else ""
             rows = _all(
                 db,
                 "SELECT * FROM trade_history WHERE account_id = ? AND creation_timestamp >= ? "
-                "ORDER BY creation_timestamp LIMIT 5000",
+                "ORDER BY creation_timestamp DESC, id DESC LIMIT ?",
                 account_id,
                 since,
+                TRADES_AT_MOST,
             )
+            rows.reverse()
             names = _contract_names(db)
             return [{**row, "symbol": symbol_of(names.get(row.get("contract_id"), ""))} for row in rows]
 

@@ -129,6 +129,21 @@ class MaybeAccountParams(Params):
     account_id: AccountId | None = None
 
 
+class GetTradesParams(AccountParams):
+    """With neither, the whole day. `before_id` continues a page at the trade before that one."""
+
+    limit: PageSize | None = None
+    before_id: RowId | None = None
+
+
+class GetLockoutHistoryParams(Params):
+    """Newest first; `before_id` continues a page at the row before that id."""
+
+    account_id: AccountId | None = None
+    limit: PageSize = 500
+    before_id: RowId | None = None
+
+
 class GetEnforcementLogParams(Params):
     """Newest first; `before_id` continues a page at the row before that id."""
 
@@ -317,10 +332,10 @@ METHODS: dict[str, Method] = _table(
         Method("get_pnl", AccountParams),
         Method("get_lockouts", MaybeAccountParams),
         Method("get_rules", AccountParams),
-        Method("get_trades", AccountParams),
+        Method("get_trades", GetTradesParams),
         Method("get_pnl_curve", AccountParams),
         Method("get_sessions", AccountParams),
-        Method("get_lockout_history", MaybeAccountParams),
+        Method("get_lockout_history", GetLockoutHistoryParams),
         Method("get_enforcement_log", GetEnforcementLogParams),
         Method("subscribe", TopicsParams),
         Method("unsubscribe", TopicsParams),

@@ -242,9 +242,14 @@ class Store:
             "enforcement_log", account_id=account_id, where=where, parameters=parameters, order="id DESC", limit=limit
         )
 
-    async def lockout_history(self, account_id: int | None = None, limit: int = 100) -> list[dict[str, Any]]:
+    async def lockout_history(
+        self, account_id: int | None = None, limit: int = 100, before_id: int | None = None
+    ) -> list[dict[str, Any]]:
         """Active and past lockouts, newest first, as the socket shows them. Raises StoreError."""
-        return await self._page("lockouts", account_id=account_id, order="id DESC", limit=limit)
+        where, parameters = ("id < ?", (before_id,)) if before_id is not None else ("", ())
+        return await self._page(
+            "lockouts", account_id=account_id, where=where, parameters=parameters, order="id DESC", limit=limit
+        )
 
     async def trade_log(self, account_id: int, since: int, limit: int = 1000) -> list[dict[str, Any]]:
         """Trades since a time (microseconds UTC), newest first, as the socket shows them. Raises StoreError."""

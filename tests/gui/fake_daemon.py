@@ -13,7 +13,9 @@ from tests.gui import sample
 
 
 class FakeDaemon:
-    """JSON-RPC over lines on loopback. `answers` may be changed at any time; an `Exception` is an error answer."""
+    """JSON-RPC over lines on loopback. `answers` may be changed at any time; an `Exception` is an error answer, a
+    function makes the answer from the parameters.
+    """
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -82,6 +84,8 @@ class FakeDaemon:
         answer = self.answers.get(request["method"])
         if isinstance(answer, Exception):
             return {"error": {"code": self.codes.get(request["method"], -32003), "message": str(answer)}}
+        if callable(answer):
+            answer = answer(request.get("params") or {})
         return {"result": answer}
 
     @staticmethod

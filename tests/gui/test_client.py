@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,47 @@ async def test_client_when_trades_and_their_count_differ_asks_for_them_again(
         daemon.answers["get_trades"] = sample.trades()[:-2]
         daemon.event("pnl", APEX, sample.pnl("-99.00", "1.00", 16))
         await eventually(lambda: len(fresh.accounts[APEX].trades or {}) == 16, what="the trades that are left")
+
+
+async def test_client_when_the_day_has_many_trades_asks_page_by_page(
+    home: Home, fresh: AppState, daemon: FakeDaemon
+) -> None:
+    trades = sample.trades()
+    newest = sorted(trades, key=lambda row: int(row["id"]), reverse=True)
+
+    def page(params: dict[str, Any]) -> dict[str, Any]:
+        before = params.get("before_id")
+        left = [row for row in newest if before is None or row["id"] < before]
+        return {"rows": left[:5], "more": len(left) > 5}
+
+    daemon.answers["get_trades"] = page
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        await client.watch(APEX)
+        assert set(fresh.accounts[APEX].trades or {}) == {row["id"] for row in trades}
+        asked = [params.get("before_id") for method, params in daemon.calls if method == "get_trades"]
+        assert asked[:4] == [None, *(newest[at]["id"] for at in (4, 9, 14))]
+
+
+async def test_client_when_trades_could_not_be_had_asks_again(home: Home, fresh: AppState, daemon: FakeDaemon) -> None:
+    daemon.snapshot["trades"] = {}  # left out: they did not fit
+    daemon.codes["get_trades"] = -32602
+    daemon.answers["get_trades"] = ValueError("the day has just ended")
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        await client.watch(APEX)
+        assert fresh.accounts[APEX].trades is None and len(fresh.accounts[APEX].curve) > 100
+        daemon.answers["get_trades"] = sample.trades()
+        await eventually(lambda: len(fresh.accounts[APEX].trades or {}) == 18, what="the trades")
+
+
+async def test_client_when_a_list_did_not_fit_takes_what_came(home: Home, fresh: AppState, daemon: FakeDaemon) -> None:
+    for method in ("get_lockout_history", "get_enforcement_log"):
+        daemon.answers[method] = {"rows": daemon.answers[method], "more": True}
+    async with connected(home, fresh) as client:
+        await eventually(lambda: fresh.link is Link.ONLINE)
+        assert [lock.lockout_id for lock in await client.lockout_history(None)] == [3]
+        assert await client.older_entries(None, 100) == 6
 
 
 async def test_client_when_its_own_code_fails_goes_on_asking(

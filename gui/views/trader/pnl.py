@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QElapsedTimer, Qt
 from PySide6.QtWidgets import QFileDialog, QSplitter
 
+from gui.account_view import AccountView
 from gui.models.history import trades_model
 from gui.records import Trade
 from gui.views.page import Context, Page
@@ -32,6 +33,7 @@ class PnlPage(Page):
         super().__init__(context)
         self.curve = CurveView()
         self._drawn = QElapsedTimer()
+        self._listed: tuple[object, object] | None = None
         self.realized = Figure("Realized today", size=SIZE_LARGE)
         self.total = Figure("Day total", size=SIZE_LARGE)
         curve_card = Card()
@@ -90,6 +92,14 @@ class PnlPage(Page):
         self.realized.set_money(view.pnl.realized, flash=self.state.live)
         self.total.set_money(view.pnl.total, flash=self.state.live)
         self._show_curve()
+        self._show_trades(view)
+
+    def _show_trades(self, view: AccountView) -> None:
+        # Never changed, only replaced: quotes, which come far more often, leave thousands of rows alone.
+        listed = (view.trades, self.state.calendar)
+        if self._listed is not None and all(now is then for now, then in zip(listed, self._listed, strict=True)):
+            return
+        self._listed = listed
         trades = sorted((view.trades or {}).values(), key=lambda trade: trade.trade_id, reverse=True)
         self.model.set_rows(trades)
         self.export.setEnabled(bool(trades))
