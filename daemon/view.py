@@ -268,6 +268,7 @@ class View:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+            connection.execute("PRAGMA cache_size = -256")
             if not new and connection.execute("PRAGMA user_version").fetchone()[0] not in (0, _LAYOUT):
                 raise sqlite3.DatabaseError("another layout")
             connection.execute("ATTACH DATABASE ? AS state", (f"{self._database.absolute().as_uri()}?mode=ro",))

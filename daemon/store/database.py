@@ -19,6 +19,10 @@ BUSY_SECONDS: Final = 0.1
 
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WAL_LIMIT: Final = 16 * 1024 * 1024
+_CACHE_KIB: Final = -256
+"""SQLite's page cache of a connection (negative: KiB). Its 2 MiB would fill in the course of a day, for nothing: the
+daemon reads at its start and writes ever after.
+"""
 _FULL_CHECK_BYTES: Final = 128 * 1024 * 1024
 
 
@@ -76,6 +80,7 @@ def connect(path: Path) -> sqlite3.Connection:
         # Checkpoints cost milliseconds: they run in a thread of their own, never inside a commit.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+        connection.execute(f"PRAGMA cache_size = {_CACHE_KIB}")
     except BaseException:
         connection.close()
         raise
