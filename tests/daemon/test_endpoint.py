@@ -17,6 +17,7 @@ from shared.paths import Home
 
 class Factor:
     enrolled = False
+    reading = False
 
     def verify(self, code: str, now: int) -> bool:
         return False
