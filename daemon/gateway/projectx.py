@@ -23,7 +23,7 @@ from typing import Any, Final
 
 # httpx imports its own command line, and with it click, rich and pygments, where they are installed: 5 MiB for nothing.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-# httpcore looks for sniffio four times a request, each time through all of sys.path: 160 us to learn that this is asyncio.
+# httpcore looks for sniffio four times a request, through all of sys.path: 160 us to learn of asyncio.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402
