@@ -261,7 +261,7 @@ class LoginSession:
     async def relist(self) -> None:
         """Read the account list, and subscribe and read what is new. Raises GatewayError."""
         started_at = self._clock.now()
-        records = await self.reads.accounts(Priority.POLL if self.monitored else Priority.READ)
+        records = await self.reads.accounts(self._list_priority())
         fresh = self.roster.take_list(records, started_at)
         if not fresh or not self.user_hub.running:
             return
@@ -276,6 +276,12 @@ class LoginSession:
             self.user_hub.rebuild("a new account is to be subscribed")
         for account in fresh:
             self.reconciler.request(account)
+
+    def _list_priority(self) -> Priority:
+        """With no pushes the list alone, one request, tells in which of many accounts something was traded."""
+        if not self.monitored:
+            return Priority.READ
+        return Priority.POLL if self.user_hub_up else Priority.RECONCILE
 
     async def _relist_when_wanted(self) -> None:
         """A push named an account that is not known: list the accounts, but not more often than every few seconds."""

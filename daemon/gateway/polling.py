@@ -65,23 +65,26 @@ class Poller:
         self._timings = timings
         self._due: dict[int, float] = {}
         self._trades_due: dict[int, float] = {}
-        self._trades_read: dict[int, float] = {}
+        self._moved: dict[int, float] = {}
+        self._urgent: set[int] = set()
         self._judging: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Poll for ever."""
         loop = asyncio.get_running_loop()
-        relist_due = loop.time() + self._timings.poll
+        listed = loop.time()
         while True:
             now = loop.time()
             interval = self._interval()
+            relist_due = listed + self._wished()
             for account_id in self._login.monitored:
                 # Those that are new are spread over the interval.
                 self._due.setdefault(account_id, now + interval * (len(self._due) % 7 + 1) / 7)
                 self._trades_due.setdefault(account_id, now + self._timings.trades_poll)
             for account_id in self._due.keys() - self._login.monitored.keys():
                 del self._due[account_id], self._trades_due[account_id]
-                self._trades_read.pop(account_id, None)
+                self._moved.pop(account_id, None)
+                self._urgent.discard(account_id)
             step: Callable[[], Awaitable[None]] | None = None
             next_at = min([relist_due, *self._due.values()])
             if next_at > now:
@@ -89,10 +92,10 @@ class Poller:
                 await asyncio.sleep(min(next_at - now, 1.0))
                 continue
             if relist_due <= now:
-                relist_due = now + self._timings.poll
+                listed = now
                 step = self._login.relist
             else:
-                account_id = min(self._due, key=lambda key: self._due[key])
+                account_id = min(self._due, key=lambda key: (key not in self._urgent, self._due[key]))
                 # From the due time, so that all keep their distance; not from long ago, after an outage.
                 self._due[account_id] = max(self._due[account_id] + interval, now + interval / 2)
                 account = self._login.monitored[account_id]
@@ -101,7 +104,7 @@ class Poller:
                 await step()
             except GatewayError as error:
                 _log.info("A poll failed: %s", error)
-                await asyncio.sleep(max(error.retry_after, min(1.0, self._timings.poll)))
+                await self._pause(max(error.retry_after, min(1.0, self._timings.poll)))
 
     def poll_after(self, account_id: int, seconds: float) -> None:
         """Poll an account next in that many seconds. Asked for again meanwhile: that many from then."""
@@ -110,11 +113,16 @@ class Poller:
         self._trades_due.setdefault(account_id, due + self._timings.trades_poll)
 
     def balance_moved(self, account_id: int) -> None:
-        """The account list has another balance than was pushed: read the trades, but not for every list anew."""
+        """The account list has another balance than was pushed: there was a trade. Read the account, before others.
+
+        At most every `balance_apart` seconds: asked for sooner, the trades are read with the first poll after those.
+        """
         now = asyncio.get_running_loop().time()
-        due = max(now, self._trades_read.get(account_id, -1e9) + self._timings.balance_apart)
+        due = max(now, self._moved.get(account_id, -1e9) + self._timings.balance_apart)
         self._trades_due[account_id] = min(due, self._trades_due.get(account_id, due))
-        if self._trades_due[account_id] <= now:
+        if due <= now:
+            self._moved[account_id] = now
+            self._urgent.add(account_id)
             self._due[account_id] = min(now, self._due.get(account_id, now))
 
     async def close(self) -> None:
@@ -125,16 +133,21 @@ class Poller:
             await asyncio.wait(list(self._judging), timeout=1)
 
     def _interval(self) -> float:
-        up = self._login.user_hub_up
-        wished = self._timings.poll if up else self._timings.poll_hub_down
+        requests = 2 if self._login.user_hub_up else 3
         accounts = len(self._login.monitored)
-        return poll_interval(accounts, wished, self._timings.poll_requests_per_minute, 2 if up else 3)
+        return poll_interval(accounts, self._wished(), self._timings.poll_requests_per_minute, requests)
+
+    def _wished(self) -> float:
+        return self._timings.poll if self._login.user_hub_up else self._timings.poll_hub_down
 
     async def _poll(self, account: MonitoredAccount, now: float) -> None:
-        reads = [
-            self._reconciler.positions(account, Priority.POLL),
-            self._reconciler.orders(account, Priority.POLL),
-        ]
+        account_id = account.account_id
+        priority = Priority.RECONCILE if account_id in self._urgent else Priority.POLL
+        if self._trades_due[account_id] <= now or not self._login.user_hub_up:
+            await self._reconciler.trades(account, priority)
+            self._trades_due[account_id] = now + self._timings.trades_poll
+            self._urgent.discard(account_id)
+        reads = [self._reconciler.positions(account, priority), self._reconciler.orders(account, priority)]
         results = await asyncio.gather(*reads, return_exceptions=True)
         surprises: list[Surprise] = []
         for result in results:
@@ -142,13 +155,18 @@ class Poller:
                 raise result
             surprises.extend(result)
         if surprises and self._login.user_hub_up and account.reconciled:
-            task = asyncio.create_task(self._judge(account, surprises), name=f"judge {account.account_id}")
+            task = asyncio.create_task(self._judge(account, surprises), name=f"judge {account_id}")
             self._judging.add(task)
             task.add_done_callback(self._judging.discard)
-        if self._trades_due[account.account_id] <= now or not self._login.user_hub_up:
-            self._trades_due[account.account_id] = now + self._timings.trades_poll
-            self._trades_read[account.account_id] = now
-            await self._reconciler.trades(account, Priority.POLL)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait; not for long while nothing is pushed: the account list may have turns when polls have none."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (left := end - loop.time()) > 0:
+            if not self._login.user_hub_up:
+                end = min(end, loop.time() + self._timings.poll_hub_down)
+            await asyncio.sleep(min(left, 1.0, self._timings.poll_hub_down))
 
     async def _judge(self, account: MonitoredAccount, surprises: list[Surprise]) -> None:
         await asyncio.sleep(self._timings.announce)

@@ -51,10 +51,11 @@ class Timings:
     poll: float = 15.0
     """Positions, orders and the account list are read this often, as far as the request budget allows."""
     poll_hub_down: float = 5.0
+    """The same while nothing is pushed."""
     trades_poll: float = 300.0
     """Trades are read this often while pushes arrive, and with every poll while they do not."""
-    balance_apart: float = 60.0
-    """Least time between two reads of an account's trades because its balance moved without a push."""
+    balance_apart: float = 30.0
+    """Least time between two reads of an account because its balance moved without a push."""
     trades_apart: float = 2.0
     """Least time between two reads of an account's trades after gaps, and of its positions for missing prices."""
     poll_requests_per_minute: int = 90

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.core.events import ConnectionChanged, PositionsSnapshot, PositionUpdate, TradesSnapshot
 from daemon.simulator import effects as fx
-from tests.gateway.world import FAST, QUIET, World, eventually, world
+from tests.gateway.world import FAST, QUIET, World, eventually, logins, world
 
 PATIENT = replace(QUIET, hub_open=30.0, hub_silence=30.0)
 """Only an end that is noticed as such can bring the next connection within a test's bounds."""
@@ -207,3 +207,15 @@ async def test_trades_when_a_listed_balance_was_not_pushed_are_read_once() -> No
         lists = w.count("Account/search")
         await eventually(lambda: w.count("Account/search") > lists + 3)
         assert w.count("Trade/search") == reads
+
+
+async def test_account_when_its_balance_moved_while_the_user_hub_is_refused_is_read_though_polls_have_no_turn() -> None:
+    timings = replace(FAST, requests_per_minute=(10**6, 10**6, 10**6, 10**6, 1), poll_requests_per_minute=90)
+    async with world(logins(1, accounts=20), timings=timings) as w:
+        w.sim.faults.add(fx.HttpStatus(500), path="hubs/user/negotiate")
+        w.sim.faults.add(fx.Close(1006), hub="user", count=1)
+        await eventually(lambda: not w.ready() and not w.sim.connections("user"))
+        w.sim.trader(113).buy("MNQ", 1)
+        w.sim.trader(113).close("MNQ")
+        await eventually(lambda: len(w.of(TradesSnapshot, 113)[-1].trades) == 2, 4)
+        assert not w.of(TradesSnapshot, 112)[-1].trades
