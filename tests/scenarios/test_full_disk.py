@@ -197,6 +197,11 @@ class Bed:
         with closing(sqlite3.connect(f"{self.home.database.as_uri()}?mode=ro", uri=True)) as database:
             return database.execute("SELECT id, rule_id, cleared_at FROM lockouts ORDER BY id").fetchall()
 
+    async def locks(self) -> list[dict[str, Any]]:
+        """What makes the active lockouts those that they are; what a cooldown lets stay may shrink meanwhile."""
+        names = ("id", "account_id", "rule_id", "kind", "symbol", "locked_at", "expires_at", "cleared_at")
+        return [{name: row[name] for name in names} for row in await self.call("get_lockouts")]
+
     async def lock_by_hand(self) -> str:
         """The trader locks himself for an hour; gives the rule."""
         rows = await self.call("lock_account", account_id=101, minutes=60, reason="enough")
@@ -204,13 +209,13 @@ class Bed:
         return "MANUAL"
 
     async def lose(self) -> str:
-        """An exit's loss that brings a cooldown; gives the rule."""
+        """An exit's loss that brings a cooldown; gives the rule.
+
+        What is held is closed for it: when that is done, the lockout is on disk, as far as it can be (law 2).
+        """
+        self.sim.trader(101).buy("MNQ", 1)
         self.sim.inject_trade(101, "NQ", -150)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + 10
-        while not await self.call("get_lockouts"):
-            assert loop.time() < deadline, "the loss locks"
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not self.sim.positions(101), "the loss closes everything", 10)
         return "RULE-007"
 
 
@@ -238,7 +243,7 @@ async def test_lockout_made_on_a_full_disk_outlives_a_kill(tmp_path: Path, make:
         await here.start()
         await here.exhaust()
         rule = await make(here)
-        made = await here.call("get_lockouts")
+        made = await here.locks()
         assert here.stored() == [], "the database could not take it"
         await here.kill()
         if still_full:
@@ -249,14 +254,14 @@ async def test_lockout_made_on_a_full_disk_outlives_a_kill(tmp_path: Path, make:
 
         await here.start()
         await eventually(lambda: not here.sim.positions(101), "what was bought meanwhile is closed")
-        assert made[0] in await here.call("get_lockouts"), "the very same lockout"
+        assert made[0] in await here.locks(), "the very same lockout"
         here.disk.free()
         await eventually(here.stored, "the database has it as soon as it can")
         await here.kill()
         here.disk.fill()
 
         await here.start()
-        assert made[0] in await here.call("get_lockouts")
+        assert made[0] in await here.locks()
         here.disk.free()
         assert (made[0]["id"], rule, None) in here.stored()
         assert [stored_rule for _, stored_rule, _ in here.stored()].count(rule) == 1, "once"
