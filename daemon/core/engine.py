@@ -184,6 +184,11 @@ class Engine:
         return out
 
     def _on_quote(self, event: Quote) -> list[Decision]:
+        late = self._set_bands_left() if self._quotes.unset else _NOTHING
+        decisions = self._judge_quote(event)
+        return late + decisions if late else decisions
+
+    def _judge_quote(self, event: Quote) -> list[Decision]:
         market = self.market
         market.quote(event)
         at = event.at
@@ -429,8 +434,8 @@ class Engine:
                     out.append(LockChanged(lockout))
         judged = self._judge.judge(account, triggers, out, contract_id)
         self._conclude(account, judged, out)
-        if bands:
-            self._set_bands(account, judged, contract_id, out)
+        if bands and not self._quotes.later(account.account_id, account.positions, contract_id):
+            self._set_bands(account, judged, None, out)
 
     def _conclude(self, account: AccountState, judged: Sequence[RuleState], out: list[Decision]) -> None:
         """Turn what is demanded into obligations; ask the rules that were judged for their times."""
@@ -462,6 +467,15 @@ class Engine:
     ) -> None:
         quoting = self._judge.on(account.account_id, Trigger.QUOTES)
         self._quotes.set(account, judged, quoting, contract_id, self.view, out)
+
+    def _set_bands_left(self) -> list[Decision]:
+        """Before a quote: the bands of the accounts that other events have touched since the last one."""
+        out: list[Decision] = []
+        for account_id, contract_id in self._quotes.unset.items():
+            account = self.accounts[account_id]
+            self._set_bands(account, self._judge.on(account_id, Trigger.QUOTES), contract_id, out)
+        self._quotes.unset.clear()
+        return out
 
     def _schedule(self, account: AccountState, judged: Sequence[RuleState], out: list[Decision]) -> None:
         self._timetable.schedule(account, judged, self._judge.on(account.account_id, Trigger.TIMER), self.view, out)

@@ -14,14 +14,29 @@ from daemon.core.state import AccountState, Position
 
 
 class QuoteWatch:
-    """The bands of all positions; see `daemon.core.bands`. `stale`: held contracts without a quote for 10 s."""
+    """The bands of all positions; see `daemon.core.bands`. `stale`: held contracts without a quote for 10 s.
 
-    __slots__ = ("_shares", "bands", "stale")
+    A fill is told of by an order, a trade and a position; bands are needed by the next quote. So an account's bands are
+    set at once only when it holds other contracts than before; else it is `unset`, by account id with the only contract
+    concerned (None: any), until `settle`.
+    """
+
+    __slots__ = ("_shares", "bands", "stale", "unset")
 
     def __init__(self) -> None:
         self.bands = Bands()
         self._shares: dict[int, Shares] = {}
         self.stale: set[str] = set()
+        self.unset: dict[int, str | None] = {}
+
+    def later(self, account_id: int, positions: dict[str, Position], contract_id: str | None) -> bool:
+        """Note that an account's bands must be set before the next quote; False: they must be at once."""
+        if positions.keys() != self.bands.held_by(account_id):
+            self.unset.pop(account_id, None)
+            return False
+        if positions:
+            self.unset[account_id] = contract_id if self.unset.get(account_id, contract_id) == contract_id else None
+        return True
 
     def set(  # noqa: PLR0917
         self,
