@@ -79,6 +79,26 @@ def test_later_fill_of_the_same_order_lengthens_and_never_shortens() -> None:
     assert desk.locks() == []
 
 
+def test_worked_case_seven_as_it_is_written() -> None:
+    desk = Desk(CONFIG)
+    desk.trade(MNQ, -1, "-60", order_id=7)
+    assert desk.locks() == []
+    desk.trade(MNQ, -1, "-55", order_id=7)
+    assert ends(desk) == [300]
+    desk.trade(MNQ, -1, "-210", order_id=8)
+    assert ends(desk) == [300, 900]
+
+
+def test_exit_that_wins_in_the_end_keeps_the_cooldown_of_its_first_part() -> None:
+    desk = Desk(CONFIG)
+    desk.trade(MNQ, -1, "-110", order_id=7)
+    assert ends(desk) == [300]
+    desk.trade(MNQ, -1, "400", order_id=7)
+    assert desk.locks() == ["RULE-007"]
+    desk.wait(301)
+    assert desk.locks() == [] and ends(desk) == [300], "an exit that has won brings no other"
+
+
 def test_exits_of_different_orders_are_not_summed() -> None:
     desk = Desk(CONFIG)
     desk.trade(MNQ, -1, "-60")

@@ -246,6 +246,34 @@ def test_fills_of_one_exit_are_one_and_each_further_loss_begins_anew() -> None:
     assert ends[1] - ends[0] >= 300 * SECOND_US
 
 
+def test_exit_filled_in_three_parts_is_one_loss_of_the_row() -> None:
+    desk = Desk(ROW)
+    for order in (1, 2):
+        for _ in range(3):
+            desk.trade(MNQ, -1, "-1", order_id=order)
+            assert desk.gauge("RULE-017").value == str(order)
+    assert desk.locks() == []
+    desk.trade(MNQ, -1, "-1", order_id=3)
+    assert desk.locks() == ["RULE-017"]
+    for _ in range(2):
+        desk.trade(MNQ, -1, "-1", order_id=3)
+    assert len(desk.lock_decisions()) == 1, "further fills of the exit that brought it bring no other"
+
+
+def test_exit_that_later_fills_turn_counts_no_more_but_its_cooldown_stays() -> None:
+    desk = Desk(ROW)
+    desk.trade(MNQ, -1, "-1", order_id=1)
+    desk.trade(MNQ, -1, "-1", order_id=2)
+    desk.trade(MNQ, -1, "5", order_id=2)
+    assert desk.gauge("RULE-017").value == "0" and desk.locks() == []
+    for order in (3, 4, 5):
+        desk.trade(MNQ, -1, "-1", order_id=order)
+    assert desk.locks() == ["RULE-017"]
+    desk.trade(MNQ, -1, "5", order_id=5)
+    assert desk.gauge("RULE-017").value == "0"
+    assert desk.locks() == ["RULE-017"], "only its time ends it"
+
+
 @pytest.mark.parametrize(("later", "locked"), [(1, True), (590, True), (601, False)])
 def test_row_read_anew_gives_the_same_cooldown(later: int, locked: bool) -> None:
     desk = Desk(ROW)
