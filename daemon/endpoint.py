@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,6 +15,8 @@ from shared.config import IpcConfig
 from shared.paths import Home
 
 _GRACE_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+"""After a failure, until the file is written again: on a disk that was full programs find the daemon when it is not."""
 
 
 class Endpoint:
@@ -31,6 +34,7 @@ class Endpoint:
         self._alert = alert
         self._address: dict[str, object] = {}
         self._closed = False
+        self._retry: asyncio.TimerHandle | None = None
 
     async def open(
         self,
@@ -61,20 +65,33 @@ class Endpoint:
         return server
 
     def publish(self) -> None:
-        """Write the file, if there is a socket to tell of."""
+        """Write the file, if there is a socket to tell of; when it cannot be written, again and again until it can.
+
+        To be called in the event loop's thread.
+        """
         if self.server is None or self._closed:
             return
+        failed_before = self._retry is not None
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         path = self._home.endpoint
         try:
             write_atomically(path, json.dumps({**self._address, **self._facts()}))
             if os.name == "posix":
                 path.chmod(0o644)
         except OSError as error:
-            self._alert(f"{path} could not be written ({error.strerror}); windows cannot find the daemon.")
+            self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self.publish)
+            if not failed_before:
+                self._alert(
+                    f"{path} could not be written ({error.strerror}); windows cannot find the daemon until it can."
+                )
 
     async def close(self) -> None:
         """Take file and key away, then close the socket."""
         self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
         remove_admin_key(self._home.run)
         self._take_back()
         if self.server is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 from pathlib import Path
@@ -74,6 +75,37 @@ async def test_socket_that_cannot_be_had_is_told_and_an_old_address_is_taken_bac
     assert not desk.home.endpoint.exists()
     assert "Too many open files" in desk.alerts[0] and "protected all the same" in desk.alerts[0]
     await desk.endpoint.close()
+
+
+async def test_file_that_cannot_be_written_is_written_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    def full(path: Path, text: str) -> None:
+        nonlocal tries
+        tries += 1
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("daemon.endpoint.RETRY_SECONDS", 0.01)
+    desk = Desk(tmp_path)
+    assert await desk.open() is not None
+    with monkeypatch.context() as disk:
+        disk.setattr("daemon.endpoint.write_atomically", full)
+        desk.endpoint.publish()
+        desk.endpoint.publish()
+        async with asyncio.timeout(10):
+            while tries < 5:
+                await asyncio.sleep(0.005)
+        assert not desk.home.endpoint.exists()
+        assert len(desk.alerts) == 1 and "No space left on device" in desk.alerts[0]
+    async with asyncio.timeout(10):
+        while not desk.home.endpoint.exists():
+            await asyncio.sleep(0.005)
+    assert isinstance(desk.told(), dict)
+    await desk.endpoint.close()
+    await asyncio.sleep(0.03)
+    assert not desk.home.endpoint.exists()
 
 
 async def test_key_that_cannot_be_written_leaves_a_socket_without_admins(
