@@ -14,6 +14,7 @@ from daemon.core.rule import (
     LockVerdict,
     Notice,
     ReadOrders,
+    Rule,
     RuleState,
     Trigger,
     Verdict,
@@ -60,6 +61,7 @@ class Judge:
                 needs=mask_of(rule.needs),
                 timed=Trigger.TIMER in rule.triggers,
                 quoted=Trigger.QUOTES in rule.triggers,
+                scaled=type(rule).percent is not Rule.percent,
             )
             for rule in build_rules(config)
         ]
@@ -108,16 +110,18 @@ class Judge:
         view.begin(contract_id)
         for state in states:
             rule = state.rule
-            view.contract_id = None if state.failed else contract_id
+            if state.failed:
+                view.contract_id = None
             try:
                 state.verdicts = verdicts = rule.judge(account, view)
                 for verdict in verdicts:
                     self._take(account, state, verdict, out)
-                percent = rule.percent(account, view)
+                percent = rule.percent(account, view) if state.scaled else None
                 if percent is not None and percent >= _FIRST_LEVEL:
                     limit_warnings.warn(account, state, percent, view, out)
             except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
                 failures.report(account, state, error, view.now, out)
+            view.contract_id = contract_id
         return states
 
     def recall_warnings(self, account: AccountState) -> None:

@@ -147,8 +147,7 @@ class Market:
         """`unrealized_exactly` of every position that has a price, by contract id."""
         found = {}
         for position in positions:
-            parts = self.unrealized_exactly(position)
-            if parts is not None:
+            if (parts := self.unrealized_exactly(position)) is not None:
                 found[position.contract_id] = parts
         return found
 

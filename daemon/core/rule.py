@@ -325,9 +325,9 @@ UNPLANNED = -1
 class RuleState:
     """What the engine keeps of one rule for one account.
 
-    `due`: its own next time, microseconds UTC; None = never, `UNPLANNED` = not asked yet. What it must see of the
-    quotes, for the warning level `level`: `watched`, by contract id; `total`, of a rule that sums. See
-    `daemon.core.quote_watch`.
+    `scaled`: whether it has a `percent`. `due`: its own next time, microseconds UTC; None = never, `UNPLANNED` = not
+    asked yet. What it must see of the quotes, for the warning level `level`: `watched`, by contract id; `total`, of a
+    rule that sums. See `daemon.core.quote_watch`.
     """
 
     rule: Rule
@@ -337,6 +337,7 @@ class RuleState:
     needs: int = 0
     timed: bool = False
     quoted: bool = False
+    scaled: bool = True
     due: int | None = UNPLANNED
     level: int = 0
     watched: dict[str, Watch] = field(default_factory=dict)

@@ -20,24 +20,24 @@ class MaxContractsPerInstrumentRule(Rule):
 
     def __init__(self, config: MaxContractsPerInstrument) -> None:
         super().__init__(config)
-        self._limits: dict[frozenset[str], int | None] = {}
+        self._known: dict[str, tuple[frozenset[str], str, int | None]] = {}
         self._judged: dict[str, tuple[int, int]] = {}
 
-    def _limit(self, contract_id: str, market: Market) -> int | None:
-        """The least of the limits under any name of the contract."""
-        names = market.names(contract_id)
-        if names not in self._limits:
+    def _limit(self, contract_id: str, market: Market) -> tuple[frozenset[str], str, int | None]:
+        """Names and symbol of a contract, and the least of the limits under any of its names."""
+        names, known = market.names(contract_id), self._known.get(contract_id)
+        if known is None or known[0] is not names:
             named = [self.config.limits[name] for name in names if name in self.config.limits]
-            self._limits[names] = min(named) if named else self.config.unknown_limit
-        return self._limits[names]
+            limit = min(named) if named else self.config.unknown_limit
+            known = self._known[contract_id] = (names, market.symbol(contract_id), limit)
+        return known
 
     def _figures(self, account: AccountState, market: Market) -> dict[str, tuple[int, int]]:
         """Contracts held and allowed of every symbol that has a limit."""
         figures: dict[str, tuple[int, int]] = {}
         for contract_id, position in account.positions.items():
-            limit = self._limit(contract_id, market)
+            _, symbol, limit = self._limit(contract_id, market)
             if limit is not None:
-                symbol = market.symbol(contract_id)
                 before = figures.get(symbol)
                 figures[symbol] = (abs(position.size) + (before[0] if before is not None else 0), limit)
         return figures

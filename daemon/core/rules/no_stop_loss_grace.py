@@ -148,9 +148,12 @@ class NoStopLossGraceRule(Rule):
             else:
                 step = (passed // READ_EVERY_US + 1) * READ_EVERY_US
             moments.append(started + step)
-        for contract_id, position in account.positions.items():
-            if view.market.price_of(position) is None and any(
-                order.type in _STOPS for order in account.orders_of(contract_id)
+        for contract_id in account.contracts_with_orders():
+            position = account.positions.get(contract_id)
+            if (
+                position is not None
+                and view.market.price_of(position) is None
+                and any(order.type in _STOPS for order in account.orders_of(contract_id))
             ):
                 moments.append((view.now // SECOND_US + 1) * SECOND_US)
         return min(moments, default=None)
