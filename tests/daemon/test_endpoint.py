@@ -14,6 +14,7 @@ from daemon.endpoint import Endpoint
 from daemon.ipc_server import IpcServer
 from shared.config import IpcConfig
 from shared.paths import Home
+from tests.scenarios.world import eventually
 
 
 class Factor:
@@ -94,14 +95,10 @@ async def test_file_that_cannot_be_written_is_written_when_it_can(
         disk.setattr("daemon.endpoint.write_atomically", full)
         desk.endpoint.publish()
         desk.endpoint.publish()
-        async with asyncio.timeout(10):
-            while tries < 5:
-                await asyncio.sleep(0.005)
+        await eventually(lambda: tries >= 5, "further tries")
         assert not desk.home.endpoint.exists()
         assert len(desk.alerts) == 1 and "No space left on device" in desk.alerts[0]
-    async with asyncio.timeout(10):
-        while not desk.home.endpoint.exists():
-            await asyncio.sleep(0.005)
+    await eventually(desk.home.endpoint.exists, "the file")
     assert isinstance(desk.told(), dict)
     await desk.endpoint.close()
     await asyncio.sleep(0.03)
