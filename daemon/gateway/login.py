@@ -233,6 +233,24 @@ class LoginSession:
         """What is known of an account's positions and orders. Raises GatewayError."""
         return self._account(account_id).mirror
 
+    def unchanged(self, account_id: int, contract_id: object, *, whole: bool) -> Callable[[], bool]:
+        """Tells later whether a position is as it is now: its size, or for a `whole` close its direction.
+
+        A partial close that waited while the trader got out himself would take off what no rule forbids. Of a position
+        that only a read for the close has shown nothing can be told.
+        """
+        account = self.monitored.get(account_id)
+        if account is None or not isinstance(contract_id, str):
+            return lambda: True
+
+        def held() -> int:
+            position = account.mirror.positions.get(contract_id)
+            size = position.size if position is not None else 0
+            return (size > 0) - (size < 0) if whole else size
+
+        before = held()
+        return lambda: before in {0, held()}
+
     def _account(self, account_id: int) -> MonitoredAccount:
         account = self.monitored.get(account_id)
         if account is None:

@@ -266,7 +266,8 @@ class Gateways:
         session = self._owners.get(account_id)
         if session is None:
             return Answer(AnswerKind.NOT_SENT, message=f"no login that is online has account {account_id}")
-        return await session.rest.mutate(endpoint, {"accountId": account_id, **fields}, priority)
+        still = session.unchanged(account_id, fields.get("contractId"), whole="size" not in fields)
+        return await session.rest.mutate(endpoint, {"accountId": account_id, **fields}, priority, still)
 
     def _owner(self, account_id: int) -> LoginSession:
         session = self._owners.get(account_id)

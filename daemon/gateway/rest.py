@@ -249,10 +249,17 @@ class LoginRest:
         """Seconds until the request limit has room for a request of that priority for an account; 0: now."""
         return self._limiter.turn_in(priority, account_id)
 
-    async def mutate(self, endpoint: str, body: dict[str, Any], priority: Priority = Priority.CLOSE) -> Answer:
+    async def mutate(
+        self,
+        endpoint: str,
+        body: dict[str, Any],
+        priority: Priority = Priority.CLOSE,
+        still: Callable[[], bool] = lambda: True,
+    ) -> Answer:
         """An order request. Never raises for what the gateway or the network did.
 
-        It is tried once; a second time only after a 401, which is known to have done nothing, with a new token.
+        It is tried once; a second time only after a 401, which is known to have done nothing, with a new token. Each
+        time `still` is asked last: after waiting for a turn or a login, what it was decided on may not hold any more.
         """
         if not self.token:
             return Answer(AnswerKind.NOT_SENT, message=f"{self._username} is not logged in")
@@ -261,6 +268,8 @@ class LoginRest:
         async def attempt() -> Answer:
             nonlocal under_way
             await self._limiter.acquire(priority, min(self._timings.turn, self._timings.mutation), _account(body))
+            if not still():
+                return Answer(AnswerKind.NOT_SENT, message="the position has changed meanwhile")
             under_way = True
             try:
                 return _judged(endpoint, await self._sent(endpoint, body, priority))

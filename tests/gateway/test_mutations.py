@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from daemon.broker import AnswerKind, GatewayError
+from daemon.core.events import PositionUpdate
 from daemon.core.units import price_to_nanos
 from daemon.simulator import effects as fx
-from tests.gateway.world import QUIET, World, logins, world
+from tests.gateway.world import QUIET, World, eventually, logins, world
 
 CLOSE = "Position/closeContract"
 
@@ -119,6 +120,41 @@ async def test_close_when_token_is_revoked_is_sent_once_more_with_a_new_one() ->
         w.sim.revoke_tokens("trader1")
         assert (await w.gateways.close_position(101, mnq(w))).kind is AnswerKind.ACCEPTED
         assert (w.sim.net(101, "MNQ"), w.count(CLOSE)) == (0, 2)
+
+
+@pytest.mark.parametrize(("own", "sent"), [(0, 2), (1, 1)])
+async def test_reduction_when_the_trader_gets_out_himself_during_a_login_is_not_sent(own: int, sent: int) -> None:
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).buy("MNQ", 5)
+        await eventually(lambda: w.of(PositionUpdate, 101))
+        w.sim.revoke_tokens("trader1")
+        w.sim.faults.add(fx.Delay(0.4), path="Auth/loginKey", count=1)
+        logins_before = w.count("Auth/loginKey")
+        reducing = asyncio.create_task(w.gateways.reduce_position(101, mnq(w), 3))
+        await eventually(lambda: w.count("Auth/loginKey") > logins_before)
+        if own:
+            w.sim.trader(101).sell("MNQ", 3)
+            await eventually(lambda: w.of(PositionUpdate, 101)[-1].position.size == 2)
+        answer = await reducing
+        assert answer.kind is (AnswerKind.NOT_SENT if own else AnswerKind.ACCEPTED)
+        assert (w.sim.net(101, "MNQ"), w.count("Position/partialCloseContract")) == (2, sent)
+
+
+@pytest.mark.parametrize(("sold", "sent"), [(2, 2), (9, 1)])
+async def test_close_when_the_position_shrinks_or_flips_during_a_login(sold: int, sent: int) -> None:
+    """A smaller position is closed all the same; one in the other direction has to be judged first."""
+    async with world(timings=QUIET) as w:
+        w.sim.trader(101).buy("MNQ", 5)
+        await eventually(lambda: w.of(PositionUpdate, 101))
+        w.sim.revoke_tokens("trader1")
+        w.sim.faults.add(fx.Delay(0.4), path="Auth/loginKey", count=1)
+        logins_before = w.count("Auth/loginKey")
+        closing = asyncio.create_task(w.gateways.close_position(101, mnq(w)))
+        await eventually(lambda: w.count("Auth/loginKey") > logins_before)
+        w.sim.trader(101).sell("MNQ", sold)
+        await eventually(lambda: w.of(PositionUpdate, 101)[-1].position.size == 5 - sold)
+        assert (await closing).kind is (AnswerKind.NOT_SENT if sent == 1 else AnswerKind.ACCEPTED)
+        assert (w.sim.net(101, "MNQ"), w.count(CLOSE)) == (0 if sent == 2 else 5 - sold, sent)
 
 
 async def test_close_when_the_new_token_is_refused_too_is_not_sent_a_third_time() -> None:
