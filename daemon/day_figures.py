@@ -140,7 +140,7 @@ class DayFigures:
             or day.basis != basis
             or any(known.get(contract_id) is not contract for contract_id, contract in day.contracts.items())
         ):
-            contracts = {trade.contract_id: known.get(trade.contract_id) for trade in trades}
+            contracts = {contract_id: known.get(contract_id) for contract_id in {trade.contract_id for trade in trades}}
             day = _Day(trades, contracts, basis, figures.newest_trades(account))
             self._days[account.account_id] = day
         return day

@@ -6,6 +6,7 @@ name; what is added beyond them (symbol, unrealized, quote age) is named in docs
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from daemon.core.engine import Engine
@@ -201,13 +202,13 @@ def account_row(engine: Engine, account: AccountState, *, connected: bool, monit
 def newest_trades(account: AccountState) -> list[TradeRecord]:
     """The trades of the trading day that are not voided, latest first."""
     trades = [trade for trade in account.ledger.trades.values() if not trade.voided]
-    trades.sort(key=trade_place, reverse=True)
+    trades.sort(key=trade_place)
+    trades.reverse()
     return trades
 
 
-def trade_place(trade: TradeRecord) -> tuple[int, int]:
-    """What trades are ordered by."""
-    return trade.created_at, trade.trade_id
+trade_place = attrgetter("created_at", "trade_id")
+"""What trades are ordered by."""
 
 
 def trade_row(engine: Engine, account: AccountState, trade: TradeRecord) -> Row:
