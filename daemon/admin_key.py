@@ -56,17 +56,6 @@ def write_admin_key(run_dir: Path, *, random_bytes: Callable[[int], bytes] = sec
     return key
 
 
-def read_admin_key(path: Path) -> bytes:
-    """The key in a file. Raises AdminKeyError when it can't be read or holds no key."""
-    try:
-        key = path.read_bytes()
-    except OSError as error:
-        raise AdminKeyError(f"The admin key {path} can't be read ({error.strerror or error}).") from error
-    if len(key) != KEY_BYTES:
-        raise AdminKeyError(f"The admin key {path} is not {KEY_BYTES} bytes; restart the daemon to have a new one.")
-    return key
-
-
 def remove_admin_key(run_dir: Path) -> None:
     """Takes the key away at the daemon's end, so that nobody tries it on what listens there next. Never raises."""
     with contextlib.suppress(OSError):

@@ -60,7 +60,6 @@ class Target:
     enabled: bool = True
     sent: int = 0
     failed: int = 0
-    last_sent_at: float | None = None
     last_error: str = ""
     recent: dict[str, float] = field(default_factory=dict)
 
@@ -241,7 +240,6 @@ class Alerts:
                 target.failed += 1
             else:
                 target.sent += 1
-                target.last_sent_at = time.time()
             target.last_error = error
         return error
 

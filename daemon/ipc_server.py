@@ -43,7 +43,7 @@ from shared.rpc_connection import (
     ServerEvent,
     SignatureRefused,
 )
-from shared.rpc_methods import ADMIN_TOPICS, METHODS, CodeParams, Method, TopicsParams
+from shared.rpc_methods import ADMIN_TOPICS, METHODS, SERVED_BY_THE_SOCKET, CodeParams, Method, TopicsParams
 
 __all__ = ["CallContext", "Handler", "IpcAlert", "IpcLimits", "IpcServer", "Listening", "SecondFactorCheck"]
 
@@ -85,8 +85,7 @@ class IpcServer:
         self._port = port
         self._gate = None if admin_key is None else AdminGate(admin_key)
         self._handlers = dict(handlers)
-        self._methods = {name: methods[name] for name in methods if name in handlers or name in _BUILT_IN}
-        self._now = now
+        self._methods = {name: methods[name] for name in methods if name in handlers or name in SERVED_BY_THE_SOCKET}
         self._alerts = IpcAlerts(on_alert, self.limits.alert_seconds, monotonic)
         self._second_factor = SecondFactorGate(second_factor, now, self._alerts)
         self._monotonic = monotonic
@@ -398,12 +397,7 @@ class IpcServer:
             self._admission.admin_ended(session.number, bool(session.topics))
 
     def _context(self, session: Session, call: Call, pause: Pause) -> CallContext:
-        return CallContext(
-            session.number, call.signed, call.signed and self._second_factor.passed(session), self._now(), pause
-        )
-
-
-_BUILT_IN = frozenset({"unsubscribe", "auth_begin", "auth_finish", "auth_second_factor", "auth_end"})
+        return CallContext(session.number, call.signed, call.signed and self._second_factor.passed(session), pause)
 
 
 def _busy(what: str, retry_after: float) -> RpcError:

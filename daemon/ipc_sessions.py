@@ -94,7 +94,7 @@ async def give_way() -> None:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """Who calls. `admin`: the request was signed in an admin session. `received_at`: microseconds UTC.
+    """Who calls. `admin`: the request was signed in an admin session.
 
     `second_factor_ok`: none is enrolled, or it was given in this session. `pause`: to be awaited between the parts of
     an answer that takes more than a few milliseconds to make, so that nothing urgent waits for all of it; raises
@@ -104,7 +104,6 @@ class CallContext:
     connection_id: int
     admin: bool
     second_factor_ok: bool
-    received_at: int
     pause: Pause = give_way
 
     def require_second_factor(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection
 
 from daemon.gateway.status import AccountStatus, GatewayStatus, LoginState, LoginStatus
 from shared.config import AccountsConfig
@@ -17,14 +16,6 @@ _STATES = {
     LoginState.STOPPED: "it was stopped",
     LoginState.ONLINE: "its accounts' events do not arrive",
 }
-
-
-class Asked(Protocol):
-    """What is asked of the configuration in force."""
-
-    @property
-    def accounts(self) -> Mapping[int, object]:
-        """Overrides by account id."""
 
 
 def problems(status: GatewayStatus, configured: AccountsConfig, *, time_known: bool) -> list[str]:

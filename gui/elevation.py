@@ -30,15 +30,6 @@ def admin_command(home: Home | None) -> tuple[str, list[str]]:
     return sys.executable, ["-m", "gui", "--admin", *arguments]
 
 
-def may_read_key(home: Home) -> bool:
-    """Whether this process can read the admin key: what elevation is for."""
-    try:
-        with home.admin_key.open("rb") as file:
-            return bool(file.read(1))
-    except OSError:
-        return False
-
-
 def open_admin(home: Home | None) -> tuple[Outcome, str]:
     """Start the admin window with administrator's rights; the outcome and one sentence about it ("" when started).
 

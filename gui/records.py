@@ -81,17 +81,13 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The answer of `get_status`, less its accounts."""
+    """What the trader's window shows of the answer of `get_status`, less its accounts."""
 
     status: str
     version: str = ""
-    uptime: int | None = None
     clock_suspect: bool = False
     now: datetime | None = None
     timezone: str | None = None
-    memory_mb: Decimal | None = None
-    cpu_percent: Decimal | None = None
-    queue_depth: int | None = None
     pending_config: int = 0
     problems: tuple[str, ...] = ()
     """Why the daemon is not healthy, one sentence each."""
@@ -103,13 +99,9 @@ class Health:
         return Health(
             status=text(row.get("status")) or "starting",
             version=text(row.get("version")),
-            uptime=_whole_seconds(row.get("uptime")),
             clock_suspect=flag(row.get("clock_suspect"), unknown=False),
             now=moment(row.get("now")),
             timezone=text(zone) or None,
-            memory_mb=money(row.get("memory_usage_mb")),
-            cpu_percent=money(row.get("cpu_usage_percent")),
-            queue_depth=whole(row.get("queue_depth")),
             pending_config=whole(row.get("pending_config")) or 0,
             problems=_sentences(row.get("problems")),
         )
@@ -117,11 +109,6 @@ class Health:
 
 def _sentences(value: object) -> tuple[str, ...]:
     return tuple(text(item) for item in value if text(item)) if isinstance(value, list) else ()
-
-
-def _whole_seconds(value: object) -> int | None:
-    number = money(value)
-    return None if number is None else int(number)
 
 
 @dataclass(frozen=True, slots=True)

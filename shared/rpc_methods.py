@@ -211,10 +211,6 @@ class ClearLockoutParams(Params):
     reason: Reason
 
 
-class IdParams(Params):
-    id: RowId
-
-
 class ChangeParams(Params):
     """`id` of a pending change, as `get_pending_config` lists it."""
 

@@ -148,5 +148,4 @@ SIZE_BODY = 13
 SIZE_LARGE = 15
 SIZE_TITLE = 20
 SIZE_FIGURE = 26
-SIZE_HERO = 34
 """Type scale in px; 11 and less is never used."""

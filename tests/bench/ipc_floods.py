@@ -25,7 +25,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from daemon.admin_key import read_admin_key
 from daemon.simulator import Account, Login, Simulator, SimulatorConfig
 from shared.paths import Home
 from shared.protocol import MAX_LINE, RpcError
@@ -157,7 +156,7 @@ async def answers(home: Home, stop: float) -> tuple[list[float], list[float], li
             client.start()
             stack.push_async_callback(client.close)
             await client.wait_connected(20.0)
-        await admin.authenticate(read_admin_key(home.admin_key))
+        await admin.authenticate(home.admin_key.read_bytes())
         await tray.subscribe(["accounts"], lambda _: None)
 
         async def anew() -> None:

@@ -170,7 +170,7 @@ async def test_snapshot_of_a_subscription_rests_between_its_parts(tmp_path: Path
             nonlocal rests
             rests += 1
 
-        context = CallContext(1, False, False, 0, pause)
+        context = CallContext(1, False, False, pause)
         topics = TopicsParams(topics=["rules", "trades", "positions"])
         snapshot = await here.service.api.subscribe(topics, context)
         assert rests == 6 and [set(rows) for rows in snapshot.values()] == [{"101", "102"}] * 3

@@ -15,7 +15,7 @@ from shared.protocol import ErrorCode, RpcError
 from shared.rpc_methods import ClearLockoutParams, LockAccountsParams, Params
 from tests.daemon.admin_world import desk
 
-ADMIN = CallContext(connection_id=1, admin=True, second_factor_ok=True, received_at=0)
+ADMIN = CallContext(connection_id=1, admin=True, second_factor_ok=True)
 FULL = "The disk that holds state.db is full: free some space."
 CLEAR = ClearLockoutParams(id=1, reason="please")
 

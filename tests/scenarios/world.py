@@ -18,7 +18,6 @@ from typing import Any
 
 import yaml
 
-from daemon.admin_key import read_admin_key
 from daemon.core.units import SECOND_US
 from daemon.gateway.timings import Timings
 from daemon.service import Options, Service
@@ -149,7 +148,7 @@ class World:
         await eventually(lambda: not self.service.admin.factor.enrolled, "the key store has answered", 20)
         client = RpcClient(self.home.endpoint)
         await client.connect()
-        await client.authenticate(read_admin_key(self.home.admin_key))
+        await client.authenticate(self.home.admin_key.read_bytes())
         return client
 
     # ---- the broker's truth
