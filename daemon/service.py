@@ -312,6 +312,15 @@ class Service:
         """Begin the shutdown."""
         self.shutdown.ask(reason)
 
+    def crashed(self, error: Exception) -> None:
+        """What nobody expected ends the daemon: told in the system's event log, and the reason of the stop to come."""
+        kind = type(error).__name__
+        self.shutdown.ask(f"an unexpected error ({kind})")
+        self.alarms.system_log.write(
+            Entry.CRASH,
+            f"Risk Manager ends because of an unexpected error ({kind}); see {self.home.logs / 'error.log'}.",
+        )
+
     @property
     def clock(self) -> TrustedClock:
         """Trusted time."""
@@ -400,8 +409,8 @@ class Service:
             await self.shutdown.run()
             if self._ready:
                 self.alarms.system_log.write(Entry.STOP, f"Risk Manager stopped: {self.shutdown.reason}.")
-            self.alarms.system_log.close()
             logger.info("Stopped.")
+        await asyncio.to_thread(self.alarms.system_log.close)
         self._last.close()
 
     async def _stop_dispatcher(self) -> None:

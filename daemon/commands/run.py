@@ -55,6 +55,7 @@ async def serve(options: Options) -> int:
         await service.wait()
     except Exception as error:  # noqa: BLE001 - the last line of defence
         logger.opt(exception=error).critical("The daemon ends because of an unexpected error.")
+        service.crashed(error)
         return 1
     finally:
         await service.stop()

@@ -20,6 +20,7 @@ from daemon.commands.run import serve
 from daemon.core.events import LockRequested
 from daemon.service import Options, Service
 from daemon.simulator import effects
+from daemon.windows.event_log import Entry, EventLog
 from shared.paths import Home
 from shared.rpc_client import RpcClient
 from tests.scenarios.fork_server import ROOT
@@ -224,8 +225,12 @@ async def test_unexpected_error_saves_all_and_ends_with_1(tmp_path: Path, monkey
 
         # Whatever ends the one task that carries decisions out: no protection without it, so the daemon ends too.
         monkeypatch.setattr(service.dispatcher, "_apply", broken)
+        told: list[tuple[Entry, str]] = []
+        service.alarms.system_log = EventLog(lambda entry, text: told.append((entry, text)))
         service.dispatcher.deliver(LockRequested(service.clock.now(), 101, None, "test", "test"))
         assert await asyncio.wait_for(task, 30) == 1
+        assert [entry for entry, _ in told][-2:] == [Entry.CRASH, Entry.STOP]
+        assert "unexpected error (SystemError)" in told[-2][1] and "unexpected error (SystemError)" in told[-1][1]
         with closing(sqlite3.connect(made.home.database)) as database:
             locks = database.execute("SELECT rule_id FROM lockouts WHERE cleared_at IS NULL").fetchall()
             assert ("RULE-003",) in locks
