@@ -67,19 +67,19 @@ QPushButton[role="nav"]:focus {{ border-color: {t.focus}; }}
 QPushButton[role="segment"] {{ min-width: 64px; }}
 QPushButton[role="segment"]:checked {{ background: {t.accent_soft}; color: {t.accent}; border-color: {t.accent}; }}
 
-QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox, QTimeEdit, QDateTimeEdit, QPlainTextEdit, QTextEdit {{
+QLineEdit, QComboBox, QSpinBox, QTimeEdit, QDateTimeEdit, QPlainTextEdit {{
     background: {t.surface}; border: 1px solid {t.strong_border}; border-radius: 7px; padding: 0 10px;
     selection-background-color: {t.accent_hover}; selection-color: {t.on_accent}; }}
-QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox, QTimeEdit, QDateTimeEdit {{ min-height: {inner - 2}px; }}
-QPlainTextEdit, QTextEdit {{ padding: 8px; }}
-QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus, QTimeEdit:focus, QDateTimeEdit:focus,
-QPlainTextEdit:focus, QTextEdit:focus {{ border: 2px solid {t.focus}; padding: 0 9px; }}
-QPlainTextEdit:focus, QTextEdit:focus {{ padding: 7px; }}
+QLineEdit, QComboBox, QSpinBox, QTimeEdit, QDateTimeEdit {{ min-height: {inner - 2}px; }}
+QPlainTextEdit {{ padding: 8px; }}
+QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QTimeEdit:focus, QDateTimeEdit:focus,
+QPlainTextEdit:focus {{ border: 2px solid {t.focus}; padding: 0 9px; }}
+QPlainTextEdit:focus {{ padding: 7px; }}
 QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled, QTimeEdit:disabled {{ color: {t.muted};
     background: {t.raised}; }}
 QComboBox {{ padding-right: 26px; }}
-QSpinBox, QDoubleSpinBox, QTimeEdit, QDateTimeEdit {{ padding: 0 26px 0 10px; }}
-QSpinBox:focus, QDoubleSpinBox:focus, QTimeEdit:focus, QDateTimeEdit:focus {{ padding: 0 25px 0 9px; }}
+QSpinBox, QTimeEdit, QDateTimeEdit {{ padding: 0 26px 0 10px; }}
+QSpinBox:focus, QTimeEdit:focus, QDateTimeEdit:focus {{ padding: 0 25px 0 9px; }}
 QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ background: transparent; border: none; min-height: 0;
     padding: 0 0 0 8px; }}
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ border: none; background: transparent; width: 24px;
@@ -117,7 +117,6 @@ QTableView::item:selected {{ background: {t.accent_soft}; color: {t.text}; }}
 QHeaderView {{ background: transparent; border: none; }}
 QHeaderView::section {{ background: {t.surface}; color: {t.muted}; font-size: {SIZE_SMALL}px; font-weight: 600;
     border: none; border-bottom: 1px solid {t.border}; padding: 6px 12px; }}
-QTableCornerButton::section {{ background: {t.surface}; border: none; }}
 
 QScrollArea, QScrollArea > QWidget > #scrolled {{ background: transparent; border: none; }}
 QAbstractScrollArea::corner {{ background: transparent; border: none; }}
