@@ -279,7 +279,8 @@ class LoginSession:
     async def relist(self) -> None:
         """Read the account list, and subscribe and read what is new. Raises GatewayError."""
         started_at = self._clock.now()
-        records = await self.reads.accounts(self._list_priority())
+        # One request tells all balances, and with them where something was traded unseen: it goes before polls.
+        records = await self.reads.accounts(Priority.RECONCILE if self.monitored else Priority.READ)
         fresh = self.roster.take_list(records, started_at)
         if not fresh or not self.user_hub.running:
             return
@@ -294,12 +295,6 @@ class LoginSession:
             self.user_hub.rebuild("a new account is to be subscribed")
         for account in fresh:
             self.reconciler.request(account)
-
-    def _list_priority(self) -> Priority:
-        """With no pushes the list alone, one request, tells in which of many accounts something was traded."""
-        if not self.monitored:
-            return Priority.READ
-        return Priority.POLL if self.user_hub_up else Priority.RECONCILE
 
     async def _relist_when_wanted(self) -> None:
         """A push named an account that is not known: list the accounts, but not more often than every few seconds."""
@@ -365,8 +360,7 @@ class LoginSession:
     def _user_up(self) -> None:
         self._connection_changed(HubKind.USER, True, "")
         tasks = [task for account in self.monitored.values() for task in self.reconciler.request(account)]
-        for account_id in self.monitored:
-            self._poller.poll_after(account_id, self._timings.settle)
+        self._poller.settle(self.monitored)
         if not self._first_try.is_set():
             self._spawn(self._first_reads(tasks), "first reads")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -67,16 +67,17 @@ class Poller:
         self._trades_due: dict[int, float] = {}
         self._moved: dict[int, float] = {}
         self._urgent: set[int] = set()
+        self._list_due = 0.0
         self._judging: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Poll for ever."""
         loop = asyncio.get_running_loop()
-        listed = loop.time()
+        self._list_due = loop.time() + self._wished()
         while True:
             now = loop.time()
             interval = self._interval()
-            relist_due = listed + self._wished()
+            relist_due = self._list_due = min(self._list_due, now + self._wished())
             for account_id in self._login.monitored:
                 # Those that are new are spread over the interval.
                 self._due.setdefault(account_id, now + interval * (len(self._due) % 7 + 1) / 7)
@@ -92,10 +93,11 @@ class Poller:
                 await asyncio.sleep(min(next_at - now, 1.0))
                 continue
             if relist_due <= now:
-                listed = now
+                self._list_due = now + self._wished()
                 step = self._login.relist
             else:
-                account_id = min(self._due, key=lambda key: (key not in self._urgent, self._due[key]))
+                due = [key for key, at in self._due.items() if at <= now]
+                account_id = min(due, key=lambda key: (key not in self._urgent, self._due[key]))
                 # From the due time, so that all keep their distance; not from long ago, after an outage.
                 self._due[account_id] = max(self._due[account_id] + interval, now + interval / 2)
                 account = self._login.monitored[account_id]
@@ -104,13 +106,26 @@ class Poller:
                 await step()
             except GatewayError as error:
                 _log.info("A poll failed: %s", error)
-                await self._pause(max(error.retry_after, min(1.0, self._timings.poll)))
+                # Not for as long as polls have no turn: what is urgent may have one sooner. Asking costs no request.
+                pause = max(error.retry_after, min(1.0, self._timings.poll))
+                await asyncio.sleep(min(pause, self._timings.poll_hub_down))
 
     def poll_after(self, account_id: int, seconds: float) -> None:
         """Poll an account next in that many seconds. Asked for again meanwhile: that many from then."""
         due = asyncio.get_running_loop().time() + seconds
         self._due[account_id] = due
         self._trades_due.setdefault(account_id, due + self._timings.trades_poll)
+
+    def settle(self, account_ids: Iterable[int]) -> None:
+        """The hub came up. Subscriptions are not confirmed: what happened before they took effect is not pushed.
+
+        So in a while all is read once more, as after a gap: positions and orders by account, and the account list,
+        whose balances tell what was traded.
+        """
+        for account_id in account_ids:
+            self.poll_after(account_id, self._timings.settle)
+            self._urgent.add(account_id)
+        self._list_due = min(self._list_due, asyncio.get_running_loop().time() + self._timings.settle)
 
     def balance_moved(self, account_id: int) -> None:
         """The account list has another balance than was pushed: there was a trade. Read the account, before others.
@@ -146,7 +161,6 @@ class Poller:
         if self._trades_due[account_id] <= now or not self._login.user_hub_up:
             await self._reconciler.trades(account, priority)
             self._trades_due[account_id] = now + self._timings.trades_poll
-            self._urgent.discard(account_id)
         reads = [self._reconciler.positions(account, priority), self._reconciler.orders(account, priority)]
         results = await asyncio.gather(*reads, return_exceptions=True)
         surprises: list[Surprise] = []
@@ -154,19 +168,11 @@ class Poller:
             if isinstance(result, BaseException):
                 raise result
             surprises.extend(result)
+        self._urgent.discard(account_id)
         if surprises and self._login.user_hub_up and account.reconciled:
             task = asyncio.create_task(self._judge(account, surprises), name=f"judge {account_id}")
             self._judging.add(task)
             task.add_done_callback(self._judging.discard)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait; not for long while nothing is pushed: the account list may have turns when polls have none."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while (left := end - loop.time()) > 0:
-            if not self._login.user_hub_up:
-                end = min(end, loop.time() + self._timings.poll_hub_down)
-            await asyncio.sleep(min(left, 1.0, self._timings.poll_hub_down))
 
     async def _judge(self, account: MonitoredAccount, surprises: list[Surprise]) -> None:
         await asyncio.sleep(self._timings.announce)

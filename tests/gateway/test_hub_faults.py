@@ -219,3 +219,17 @@ async def test_account_when_its_balance_moved_while_the_user_hub_is_refused_is_r
         w.sim.trader(113).close("MNQ")
         await eventually(lambda: len(w.of(TradesSnapshot, 113)[-1].trades) == 2, 4)
         assert not w.of(TradesSnapshot, 112)[-1].trades
+
+
+async def test_account_when_changed_before_subscriptions_took_effect_is_read_though_polls_have_no_turn() -> None:
+    timings = replace(QUIET, settle=0.5, requests_per_minute=(10**6, 10**6, 10**6, 10**6, 1))
+    async with world(timings=timings) as w:
+        w.sim.faults.add(fx.Close(1006), hub="user", count=1)
+        await eventually(lambda: not w.ready())
+        await eventually(w.ready)
+        w.sim.faults.add(fx.Drop(), event="*")
+        w.sim.trader(101).buy("MNQ", 1)
+        w.sim.trader(102).buy("MNQ", 1)
+        w.sim.trader(102).close("MNQ")
+        await eventually(lambda: [p.size for p in w.of(PositionsSnapshot, 101)[-1].positions] == [1], 3)
+        await eventually(lambda: len(w.of(TradesSnapshot, 102)[-1].trades) == 2, 3)
