@@ -9,7 +9,7 @@ from typing import Any
 from gui.change_review import TAKEN_BACK, WAITS, Review
 from gui.models.admin_draft import field_at
 from gui.records import moment
-from gui.wording import MINUS, Calendar, duration
+from gui.wording import MINUS, Calendar, counted, duration
 from shared.config import RULE_MODELS
 
 SECTION_NAMES = {"reset": "Reset", "policy": "Policy", "logging": "Logging", "ipc": "Connection"}
@@ -104,7 +104,7 @@ def effect_words(effect: str, effective_at: Any, calendar: Calendar, now: Any) -
 
 def review_words(review: Review) -> str:
     """What the review of a change says above its table: how much is new, when it counts, what stays as it was."""
-    words = f"{len(review.fresh)} change{'' if len(review.fresh) == 1 else 's'}."
+    words = f"{counted(len(review.fresh), 'change')}."
     gone, kept = len(review.taken_back), len(review.waiting)
     if gone:
         words += " 1 that waits is taken back." if gone == 1 else f" {gone} that wait are taken back."
@@ -135,4 +135,4 @@ def in_force_words(waiting: int) -> str:
     """What is said after changes were applied of which so many have come to wait."""
     if not waiting:
         return "All of it is in force."
-    return f"{waiting} change{' waits' if waiting == 1 else 's wait'} for the reset, see Rules, Waiting."
+    return f"{counted(waiting, 'change waits', 'changes wait')} for the reset, see Rules, Waiting."

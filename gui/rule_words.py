@@ -49,7 +49,7 @@ def _seconds(value: object) -> str:
         if seconds % size == 0 and seconds >= size:
             count = seconds // size
             return f"one {word}" if count == 1 else f"{count} {word}s"
-    return f"{seconds} seconds"
+    return wording.counted(seconds, "second")
 
 
 def _clock(value: object) -> str:
@@ -78,13 +78,16 @@ _COUNTED = {
 
 
 def _max_contracts(p: Params) -> str:
-    does = "everything is closed" if p.get("close_all") else "what is above is closed at once"
-    return f"At most {_number(p['limit'])} contracts, counted {_COUNTED[p.get('count_type', 'net')]}; {does}."
+    does = "everything is closed" if p.get("close_all") else "what exceeds that is closed at once"
+    most = wording.counted(_number(p["limit"]), "contract")
+    return f"At most {most}, counted {_COUNTED[p.get('count_type', 'net')]}; {does}."
 
 
 def _per_instrument(p: Params) -> str:
     listed = ", ".join(f"{symbol} {_number(limit)}" for symbol, limit in p["limits"].items())
-    does = "the whole position is closed" if p.get("enforcement") == "close_all" else "what is above is closed at once"
+    does = (
+        "the whole position is closed" if p.get("enforcement") == "close_all" else "what exceeds that is closed at once"
+    )
     other = str(p.get("unknown_symbol_action", "block"))
     rest = {"allow": "Other symbols are free.", "block": "No other symbol.", "close": "No other symbol."}.get(other)
     if rest is None:
@@ -132,14 +135,15 @@ def _management(p: Params) -> str:
     parts = []
     breakeven, trail = p.get("auto_breakeven") or {}, p.get("trailing_stop") or {}
     if breakeven.get("enabled"):
-        parts.append(f"moved to the entry at {_number(breakeven['profit_trigger_ticks'])} ticks of profit")
+        trigger = wording.counted(_number(breakeven["profit_trigger_ticks"]), "tick")
+        parts.append(f"moves to the entry at {trigger} of profit")
     if trail.get("enabled"):
-        parts.append(
-            f"from {_number(trail['activation_ticks'])} ticks on it follows at {_number(trail['trail_distance_ticks'])}"
-        )
+        distance = wording.counted(_number(trail["trail_distance_ticks"]), "tick")
+        activation = wording.counted(_number(trail["activation_ticks"]), "tick")
+        parts.append(f"follows the price {distance} behind it from {activation} of profit on")
     if not parts:
         raise ValueError("nothing to do")
-    return f"Your stop is {', then '.join(parts)}; it only ever gets tighter."
+    return f"Your stop {', then '.join(parts)}; it only ever gets tighter."
 
 
 def _give_back(p: Params) -> str:
@@ -197,7 +201,7 @@ _SENTENCES: dict[str, Callable[[Params], str]] = {
         f"When the week's realized P&L is at {_dollars(p['limit'])}, everything is closed and the account is locked."
     ),
     "consecutive_losses": lambda p: (
-        f"After {_number(p['limit'])} losing exits in a row nothing new may be opened for "
+        f"After {wording.counted(_number(p['limit']), 'losing exit')} in a row nothing new may be opened for "
         f"{_seconds(p['cooldown_duration'])}."
     ),
     "trailing_drawdown": _drawdown,

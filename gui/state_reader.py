@@ -137,7 +137,7 @@ class StateReader:
                 db.execute("BEGIN")
                 yield db
         except sqlite3.Error as error:
-            raise ReplicaError(f"{path.name} can't be read just now ({error}); it is tried again.") from error
+            raise ReplicaError(f"{path.name} can't be read just now ({error}); it will be tried again.") from error
 
     @staticmethod
     def _accounts(db: sqlite3.Connection, tables: set[str], saved: Mapping[str, Any]) -> Rows:

@@ -62,6 +62,11 @@ def price(value: Decimal | None) -> str:
     return f"{value:,.{places}f}"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 fill", "3 fills"; `many` where an s does not make the plural."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def duration(span: timedelta | float, *, seconds: bool = True) -> str:
     """ "45 s", "12 min 05 s", "3 h 27 min", "2 days 4 h". Rounded down; never negative."""
     total = int(span.total_seconds() if isinstance(span, timedelta) else span)
@@ -70,7 +75,7 @@ def duration(span: timedelta | float, *, seconds: bool = True) -> str:
     hours, rest = divmod(rest, 3600)
     minutes, secs = divmod(rest, 60)
     if days:
-        return f"{days} day{'s' if days > 1 else ''} {hours} h"
+        return f"{counted(days, 'day')} {hours} h"
     if hours:
         return f"{hours} h {minutes:02d} min"
     if minutes:

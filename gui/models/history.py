@@ -86,7 +86,7 @@ def enforcement_model(state: AppState, parent: QObject | None = None) -> TableMo
             "Took",
             lambda e: wording.milliseconds(e.took_ms),
             sort=lambda e: e.took_ms,
-            tip=lambda e: f"{e.attempts} attempt{'' if e.attempts == 1 else 's'}" if e.attempts else "",
+            tip=lambda e: wording.counted(e.attempts, "attempt") if e.attempts else "",
             right=True,
         ),
     ]

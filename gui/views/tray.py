@@ -246,7 +246,7 @@ class Tray(QObject):
         if self._state.link is not Link.ONLINE and self._settings.toasts:
             self.icon.showMessage(
                 "The daemon can't be reached",
-                "Its state is not known. Locks stay in force; it is tried again by itself.",
+                "Its state is not known. Locks stay in force; this program keeps trying to reach it.",
                 icons.tray_icon(Protection.UNREACHABLE),
                 8_000,
             )

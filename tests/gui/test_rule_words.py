@@ -88,5 +88,30 @@ def test_describe_when_settings_are_not_understood_stays_general(key: str, param
     assert "None" not in words
 
 
+@pytest.mark.parametrize(
+    ("key", "params", "words"),
+    [
+        ("max_contracts", {"limit": 1}, "At most 1 contract, counted net (long minus short)"),
+        (
+            "consecutive_losses",
+            {"limit": 1, "cooldown_duration": 1},
+            "After 1 losing exit in a row nothing new may be ",
+        ),
+        (
+            "trade_management",
+            {"trailing_stop": {"enabled": True, "activation_ticks": 20, "trail_distance_ticks": 1}},
+            "Your stop follows the price 1 tick behind it from 20 ticks of profit on; it only ever gets tighter.",
+        ),
+        (
+            "trade_management",
+            {"auto_breakeven": {"enabled": True, "profit_trigger_ticks": 1}},
+            "Your stop moves to the entry at 1 tick of profit; it only ever gets tighter.",
+        ),
+    ],
+)
+def test_describe_when_a_figure_is_one_or_a_part_is_off_stays_a_sentence(key: str, params: object, words: str) -> None:
+    assert describe(_rule(key, params)).startswith(words)
+
+
 def test_describe_when_rule_is_unknown_uses_the_daemons_sentence() -> None:
     assert describe(_rule("a_later_rule", {})) == f"{MINUS}1 of {MINUS}2."

@@ -26,6 +26,11 @@ def test_amount_when_signed_has_sign_and_cents(value: str, shown: str) -> None:
     assert wording.amount(Decimal(value)) == shown
 
 
+def test_counted_when_one_or_more_agrees_in_number() -> None:
+    assert [wording.counted(number, "fill") for number in (0, 1, 2)] == ["0 fills", "1 fill", "2 fills"]
+    assert wording.counted(2, "entry", "entries") == "2 entries"
+
+
 def test_amount_when_unknown_is_a_dash_and_never_zero() -> None:
     assert wording.amount(None) == wording.UNKNOWN
     assert wording.amount(None, plain=True) == ""

@@ -156,8 +156,9 @@ class AlertsPage(AdminPage):
         if self._chosen() is None and self.model.rowCount():
             self.table.selectRow(0)
         dropped = int(answer.get("dropped") or 0)
+        lost = f"{wording.counted(dropped, 'alert was', 'alerts were')} dropped because too many waited."
         words = "Delivery never holds up the daemon: what fails is tried again after 5 s, 30 s, 2 min and 10 min."
-        set_text(self.said, f"{words} {dropped} were dropped because too many waited." if dropped else words)
+        set_text(self.said, f"{words} {lost}" if dropped else words)
         self._show_buttons()
 
     @staticmethod
@@ -218,7 +219,7 @@ class AlertsPage(AdminPage):
         answer = await Ask(
             self,
             f"Remove {row['name']}?",
-            "Nobody is told there any more. Its address is deleted from the key store; to use it again it has to be "
+            "Nothing is sent there any more. Its address is deleted from the key store; to use it again it has to be "
             "entered again.",
             yes="Remove and forget the address",
             danger=True,

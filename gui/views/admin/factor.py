@@ -12,6 +12,7 @@ from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QFileDialog, QLabel, QLineEdit
 
+from gui import wording
 from gui.views.admin.dialogs import Ask
 from gui.views.admin.page import AdminContext, AdminPage, copy_text
 from gui.views.tokens import GRID, Tone
@@ -126,7 +127,7 @@ class FactorPage(AdminPage):
             self.say(Tone.NEGATIVE, "shield-alert", "The second factor can't be used", str(broken))
         elif enrolled:
             left = int(state["recovery_codes_left"])
-            words = f"Enrolled. {left} recovery code{'' if left == 1 else 's'} left."
+            words = f"Enrolled. {wording.counted(left, 'recovery code')} left."
             if state.get("given"):
                 words += " The code was given in this session."
             if left <= 2:

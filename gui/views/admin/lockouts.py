@@ -255,7 +255,7 @@ class LockoutsPage(AdminPage):
         self.reason.clear()
         await self._load_locks()
         count = len({row["account_id"] for row in locked})
-        self.say_done("Locked", f"{count} account{'' if count == 1 else 's'} {words}.")
+        self.say_done("Locked", f"{wording.counted(count, 'account')} {words}.")
 
     def _chosen_views(self, number: int | None) -> list[Any]:
         return [view for view in self.state.accounts.values() if number is None or view.account_id == number]

@@ -10,6 +10,7 @@ from PySide6.QtCore import QTimer, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QCheckBox, QComboBox
 
+from gui import wording
 from gui.models.table import Column, TableModel
 from gui.records import moment
 from gui.views.admin.page import AdminContext, AdminPage, copy_text, rows_of, search_field
@@ -93,8 +94,8 @@ class LogsPage(AdminPage):
         answer = await self.session.call("get_log", params)
         self._folder = str(answer["folder"])
         self.model.set_rows([self._numbered(row) for row in rows_of(answer["lines"])])
-        more = " There are older ones in the file." if answer["more"] else ""
-        set_text(self.said, f"{self.model.rowCount()} entries of {answer['file']}.{more}")
+        more = " The file has older ones." if answer["more"] else ""
+        set_text(self.said, f"{wording.counted(self.model.rowCount(), 'entry', 'entries')} of {answer['file']}.{more}")
         self._to_end()
         await self._subscribe()
 
@@ -151,10 +152,10 @@ class LogsPage(AdminPage):
         rows = self.table.selectionModel().selectedRows()
         if rows:
             self.table.copy()
-            self.say_done("Copied", f"{len(rows)} chosen entries.")
+            self.say_done("Copied", f"{wording.counted(len(rows), 'chosen entry', 'chosen entries')}.")
             return
         copy_text("\n".join(f"{row['at']} {row['level']} {row['origin']}: {row['text']}" for row in self.model.rows))
-        self.say_done("Copied", f"{self.model.rowCount()} entries.")
+        self.say_done("Copied", f"{wording.counted(self.model.rowCount(), 'entry', 'entries')}.")
 
     def _open(self) -> None:
         if not self._folder or not Path(self._folder).is_dir():

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import wording
 from gui.admin_session import AdminError
 from gui.change_review import newly_waiting, told_apart
 from gui.models.admin_draft import Draft
@@ -232,10 +233,10 @@ class RulesPage(AdminPage):
             words = "The text was edited."
         else:
             count = len(self.draft.patch()) if self.draft.changed else 0
-            words = f"{count} edit{'' if count == 1 else 's'} not applied." if count else "No edits."
+            words = f"{wording.counted(count, 'edit')} not applied." if count else "No edits."
         wrong = 0 if self.yaml.changed else len(self.draft.errors())
         if wrong:
-            words += f" {wrong} value{'' if wrong == 1 else 's'} to mend first."
+            words += f" {wording.counted(wrong, 'value')} to correct first."
         set_text(self.said, words)
         edited = self.yaml.changed or self.draft.changed
         for button in (self.discard, self.try_out):
@@ -279,7 +280,7 @@ class RulesPage(AdminPage):
         await self.load()
         words = f"{applied} in force now." if applied else "Nothing changed at once."
         if waiting:
-            words += f" {waiting} wait{'s' if waiting == 1 else ''} for the reset, see Waiting."
+            words += f" {wording.counted(waiting, 'waits', 'wait')} for the reset, see Waiting."
         self.say_done("Applied", words)
 
     def _try(self) -> None:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import wording
 from gui.admin_words import in_force_words
 from gui.change_review import newly_waiting, told_apart
 from gui.models.admin_draft import Draft, rule_fields
@@ -219,7 +220,7 @@ class SessionsPage(AdminPage):
     def _show_state(self) -> None:
         count = len(self.draft.patch()) + len(self._calendar_patch())
         wrong = len(self.draft.errors()) if self._loaded else 0
-        words = f"{count} edit{'' if count == 1 else 's'} not applied." if count else "No edits."
+        words = f"{wording.counted(count, 'edit')} not applied." if count else "No edits."
         set_text(self.said, words)
         self.discard.setEnabled(count > 0)
         self.review.setEnabled(count > 0 and not wrong)

@@ -150,13 +150,13 @@ class WhatIfPage(AdminPage):
                 "circle-check", "No rule would have acted", "Neither with the recorded rules nor with yours."
             )
         words = (
-            f"{answer['events']} events. Both: {answer['both']}; only the recorded rules: {answer['recorded_only']}; "
-            f"only the edited rules: {answer['other_only']}."
+            f"{wording.counted(answer['events'], 'event')}. Both: {answer['both']}; "
+            f"only the recorded rules: {answer['recorded_only']}; only the edited rules: {answer['other_only']}."
         )
         if answer.get("left_out"):
-            words += f" {answer['left_out']} more are not shown."
+            words += f" {wording.counted(answer['left_out'], 'more is', 'more are')} not shown."
         if answer.get("gaps"):
-            words += f" The recording has {answer['gaps']} gaps."
+            words += f" The recording has {wording.counted(answer['gaps'], 'gap')}."
         set_text(self.summary, words)
         set_text(self.limits, str(answer.get("limits", "")))
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QLineEdit, QSizePolicy, QTabWidget, QWidget
 
+from gui import wording
 from gui.app_state import AppState
 from gui.models.history import enforcement_model, lockouts_model
 from gui.records import Enforcement, Lockout, rule_title
@@ -189,7 +190,7 @@ class LogPage(Page):
     def _count(self) -> None:
         model = self.entries if self.tabs.currentIndex() == 0 else self.lockouts
         count = model.rowCount()
-        set_text(self.count, f"{count} entr{'y' if count == 1 else 'ies'}")
+        set_text(self.count, wording.counted(count, "entry", "entries"))
 
     def _load_older(self) -> None:
         account_id = None if self._everything else self.account_id

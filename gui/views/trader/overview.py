@@ -219,11 +219,11 @@ class OverviewPage(Page):
         pnl = view.pnl
         live = self.state.live
         self.realized.figure.set_money(pnl.realized, flash=live)
-        set_text(self.realized.note, _count(pnl.trade_count, "fill", "fills"))
+        set_text(self.realized.note, _count(pnl.trade_count, "fill"))
         self.unrealized.figure.set_money(pnl.unrealized, flash=live)
         stale = any(position.stale for position in view.positions or ())
         held = len(view.positions) if view.positions is not None else None
-        set_text(self.unrealized.note, "quotes are stale" if stale else _count(held, "position", "positions"))
+        set_text(self.unrealized.note, "quotes are stale" if stale else _count(held, "position"))
         self.total.figure.set_money(pnl.total, flash=live)
         set_text(self.total.note, "realized + unrealized")
         self.balance.figure.set_money(view.account.balance, signed=False, flash=False)
@@ -298,10 +298,10 @@ def say_no_positions(place: EmptyState, *, known: bool) -> None:
         place.say("hourglass", "Positions are not known yet", "They come with the next report of the daemon.")
 
 
-def _count(number: int | None, one: str, many: str) -> str:
+def _count(number: int | None, one: str) -> str:
     if number is None:
         return ""
-    return f"no {many}" if number == 0 else f"{number} {one if number == 1 else many}"
+    return wording.counted(number, one) if number else f"no {one}s"
 
 
 def nearest_rules(view: AccountView) -> list[Rule]:

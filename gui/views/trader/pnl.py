@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QElapsedTimer, Qt
 from PySide6.QtWidgets import QFileDialog, QSplitter
 
+from gui import wording
 from gui.account_view import AccountView
 from gui.models.history import trades_model
 from gui.records import Trade
@@ -150,5 +151,4 @@ def summary(trades: list[Trade]) -> str:
     closed = [trade for trade in trades if trade.pnl is not None and not trade.voided]
     won = sum(1 for trade in closed if trade.pnl is not None and trade.pnl > 0)
     lost = sum(1 for trade in closed if trade.pnl is not None and trade.pnl < 0)
-    fills = f"{len(trades)} fill{'' if len(trades) == 1 else 's'}"
-    return f"{fills}, {won} won, {lost} lost"
+    return f"{wording.counted(len(trades), 'fill')}, {won} won, {lost} lost"

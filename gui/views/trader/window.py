@@ -320,7 +320,7 @@ class TraderWindow(NavWindow):
             means = f"{wording.progress(len(view.positions or ()), len(view.orders or ()))} {means}"
         if len(locks) > 1:
             others = len(locks) - 1
-            means += f" {others} more lock{'s' if others > 1 else ''}; the account is free when none is left."
+            means += f" {wording.counted(others, 'more lock')}; the account is free when none is left."
         cooling = lock.kind is Kind.COOLDOWN
         tone = Tone.WARNING if cooling else Tone.LOCKED
         self.lock_banner.say(tone, "hourglass" if cooling else "lock", sentence, means)
