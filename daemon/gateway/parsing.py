@@ -261,7 +261,16 @@ def _nanos(value: object) -> int:
     if type(value) is float:
         scaled = value * 1e9
         return round(scaled) if -9e15 < scaled < 9e15 else 0
-    return value * 1_000_000_000 if type(value) is int else 0
+    if type(value) is int:
+        return value * 1_000_000_000
+    if not isinstance(value, str) or len(value) > 20:
+        return 0
+    try:
+        # As in every other record, a number may come as a text.
+        nanos = price_to_nanos(value)
+    except ValueError:
+        return 0
+    return nanos if -9e15 < nanos < 9e15 else 0
 
 
 def _fields(record: object) -> dict[str, Any]:

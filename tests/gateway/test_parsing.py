@@ -146,6 +146,15 @@ def test_unwrap_when_bare_wrapped_or_listed_gives_the_records() -> None:
     assert list(unwrap([a, {"action": 1, "data": [b]}])) == [a, b]
 
 
+@pytest.mark.parametrize(
+    ("price", "nanos"), [("21000.25", 21_000_250_000_000), ("", 0), ("x", 0), ("nan", 0), ("1e300", 0), ("1" * 21, 0)]
+)
+def test_quote_when_a_price_is_a_text_is_read_as_in_other_records(price: str, nanos: int) -> None:
+    quote = parse_quote("X", {"bestBid": price}, 0)
+    assert quote is not None
+    assert quote.bid == nanos
+
+
 def test_quote_when_last_is_zero_keeps_bid_and_ask() -> None:
     quote = parse_quote("X", {"bestBid": 21_000.25, "bestAsk": 21_000.5, "lastPrice": 0}, 5)
     assert quote is not None
