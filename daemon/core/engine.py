@@ -435,7 +435,7 @@ class Engine:
         judged = self._judge.judge(account, triggers, out, contract_id)
         self._conclude(account, judged, out)
         if bands and not self._quotes.later(account.account_id, account.positions, contract_id):
-            self._set_bands(account, judged, None, out)
+            self._set_bands(account, judged, self._quotes.unset.pop(account.account_id, contract_id), out)
 
     def _conclude(self, account: AccountState, judged: Sequence[RuleState], out: list[Decision]) -> None:
         """Turn what is demanded into obligations; ask the rules that were judged for their times."""

@@ -12,13 +12,16 @@ from daemon.core.rule import EVERY_QUOTE, RuleState, View, Watch, next_level
 from daemon.core.shares import Shares, spread
 from daemon.core.state import AccountState, Position
 
+MOST_UNSET = 4
+"""Accounts whose bands may wait for the next quote: what they cost must not add up in one."""
+
 
 class QuoteWatch:
     """The bands of all positions; see `daemon.core.bands`. `stale`: held contracts without a quote for 10 s.
 
     A fill is told of by an order, a trade and a position; bands are needed by the next quote. So an account's bands are
-    set at once only when it holds other contracts than before; else it is `unset`, by account id with the only contract
-    concerned (None: any), until `settle`.
+    set at once only when it holds other contracts than before, or when many wait; else it is `unset`, by account id with
+    the only contract concerned (None: any).
     """
 
     __slots__ = ("_shares", "bands", "stale", "unset")
@@ -31,12 +34,15 @@ class QuoteWatch:
 
     def later(self, account_id: int, positions: dict[str, Position], contract_id: str | None) -> bool:
         """Note that an account's bands must be set before the next quote; False: they must be at once."""
-        if positions.keys() != self.bands.held_by(account_id):
-            self.unset.pop(account_id, None)
+        unset = self.unset
+        if account_id in unset:
+            if unset[account_id] != contract_id:
+                unset[account_id] = None
+        elif len(unset) >= MOST_UNSET:
             return False
-        if positions:
-            self.unset[account_id] = contract_id if self.unset.get(account_id, contract_id) == contract_id else None
-        return True
+        elif positions:
+            unset[account_id] = contract_id
+        return positions.keys() == self.bands.held_by(account_id)
 
     def set(  # noqa: PLR0917
         self,

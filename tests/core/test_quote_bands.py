@@ -26,6 +26,7 @@ from daemon.core.events import (
     TradesSnapshot,
     TradeUpdate,
 )
+from daemon.core.quote_watch import MOST_UNSET
 from daemon.core.rule import UNPLANNED, RuleState, Trigger
 from daemon.core.state import AccountState
 from daemon.core.units import price_to_nanos, to_micros
@@ -225,3 +226,34 @@ def test_bands_when_many_hold_a_contract_leave_the_others_alone() -> None:
     assert [account for account in (1, 2, 3) if engine.account(account).obligations] == [2]
     engine.handle(Quote(stream.at, MNQ, BASE - 300 * QUARTER, BASE - 299 * QUARTER, 0))
     assert [account for account in (1, 2, 3) if engine.account(account).obligations] == [1, 2]
+
+
+def test_bands_when_many_positions_grew_since_the_last_quote_are_those_of_the_new_sizes() -> None:
+    """More accounts than may wait for a quote; the first of them also has its other contract grow, and then trades."""
+    engine = Engine(
+        RiskConfig.model_validate(
+            {"rules": {"daily_unrealized_loss": {"limit": -300}, "daily_total_loss": {"limit": -900}}}
+        ),
+        HolidayCalendar(),
+    )
+    at = to_micros(OPEN)
+    accounts = range(1, 2 * MOST_UNSET)
+    for contract in CONTRACTS:
+        engine.handle(ContractSeen(at, contract))
+        engine.handle(Quote(at, contract.contract_id, BASE, BASE + QUARTER, BASE))
+    for account in accounts:
+        held = tuple(PositionRecord(contract, 1, BASE, 1, at) for contract in (MNQ, ES))
+        engine.handle(PositionsSnapshot(at, account, at, held))
+        engine.handle(OrdersSnapshot(at, account, at, ()))
+        engine.handle(TradesSnapshot(at, account, at, at, ()))
+    engine.handle(Quote(at, MNQ, BASE, BASE + QUARTER, BASE))
+    for account in accounts:
+        engine.handle(PositionUpdate(at, account, PositionRecord(MNQ, 6, BASE, 1, at)))
+    engine.handle(PositionUpdate(at, 1, PositionRecord(ES, 2, BASE, 1, at)))
+    # 6 MNQ are 3 dollars a tick, 2 ES are 25.
+    engine.handle(Quote(at, MNQ, BASE - 99 * QUARTER, BASE - 98 * QUARTER, 0))
+    assert not any(engine.account(account).obligations for account in accounts)
+    engine.handle(Quote(at, MNQ, BASE - 100 * QUARTER, BASE - 99 * QUARTER, 0))
+    assert all(set(engine.account(account).obligations) == {MNQ} for account in accounts)
+    engine.handle(Quote(at, ES, BASE - 12 * QUARTER, BASE - 11 * QUARTER, 0))
+    assert [account for account in accounts if ES in engine.account(account).obligations] == [1]
