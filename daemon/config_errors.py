@@ -110,7 +110,7 @@ def _message(entry: dict[str, Any], path: Path, model: type[BaseModel]) -> str |
         return "must not be empty; write it out, in quotes"
     if kind in {"string_type", "string_too_long"}:
         limit = f" of at most {context['max_length']} characters" if kind == "string_too_long" else ""
-        return f"must be a text{limit}{instead if kind == 'string_type' else ''}; put it in quotes"
+        return f"must be text{limit}{instead if kind == 'string_type' else ''}; put it in quotes"
     if kind in {"int_parsing", "int_type", "int_from_float"}:
         return f"must be a whole number{instead}"
     if kind == "too_short":

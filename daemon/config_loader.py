@@ -198,7 +198,7 @@ def home_warnings(home: Home, accounts: AccountsConfig, holidays: HolidayCalenda
     for login in accounts.logins:
         if not login.uses_keyring:
             found.append(
-                f"{file}: the API key of {login.username} stands in the file;"
+                f"{file}: the API key of {login.username} is written in the file;"
                 " store it with the admin window and write api_key: keyring."
             )
     literal = any(not login.uses_keyring for login in accounts.logins)

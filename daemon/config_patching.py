@@ -26,7 +26,7 @@ def patched(text: str, patch: Patch) -> str:
     try:
         tree = yaml.load(text)
     except YAMLError:
-        raise PatchError("the present file is not valid YAML; mend it, or replace it as a whole") from None
+        raise PatchError("the present file is not valid YAML; correct it, or replace it as a whole") from None
     if tree is None:
         tree = CommentedMap()
     if not isinstance(tree, CommentedMap):

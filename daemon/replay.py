@@ -225,13 +225,15 @@ def comparison(pairs: Iterable[Pair], timezone: str) -> Iterator[str]:
         yield f"{deed.account_id:>8}  {deed.rule_id or '-':8}  {deed.action:15}  {deed.subject:24}  {left:60}  {right}"
 
 
+def _counted(number: int, one: str) -> str:
+    return f"{number} {one}{'' if number == 1 else 's'}"
+
+
 def summary(replay: Replay) -> str:
     """What was run, in one line."""
-    words = (
-        f"{replay.events} events, {replay.starts} start{'' if replay.starts == 1 else 's'} of the daemon or of a day"
-    )
+    words = f"{_counted(replay.events, 'event')}, {_counted(replay.starts, 'start')} of the daemon or of a day"
     if replay.gaps:
-        words += f"; {replay.gaps} gaps: at least {replay.lost} events were not recorded"
+        words += f"; {_counted(replay.gaps, 'gap')}: at least {_counted(replay.lost, 'event')} not recorded"
     if replay.left_out:
-        words += f"; {replay.left_out} recorded changes of the configuration or of lockouts left out"
+        words += f"; {_counted(replay.left_out, 'recorded change')} of the configuration or of lockouts left out"
     return words + "."

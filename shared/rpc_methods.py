@@ -404,7 +404,7 @@ _WORDS = {
     "int_from_float": "must be a whole number",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
-    "string_type": "must be a text",
+    "string_type": "must be text",
     "list_type": "must be a list",
     "dict_type": "must be a group of names and values",
     "string_pattern_mismatch": "is not written as it must be",

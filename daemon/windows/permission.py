@@ -51,7 +51,7 @@ def refusal(home: Home, wish: Wish) -> str | None:
     except (UnreachableError, EndpointError):
         return _without_daemon(home, wish)
     except (ClientError, RpcError, ServerNotProvenError, OSError) as error:
-        return f"The daemon did not allow to {wish.action}: {error}"
+        return f"The daemon did not allow you to {wish.action}: {error}"
 
 
 def _without_daemon(home: Home, wish: Wish) -> str | None:
@@ -88,7 +88,7 @@ async def _second_factor(client: RpcClient, wish: Wish) -> str | None:
             "Try again in a moment."
         )
     if state.get("broken"):
-        return f"The daemon does not allow to {wish.action}: {state['broken']}"
+        return f"The daemon does not allow you to {wish.action}: {state['broken']}"
     if state.get("enrolled") is False:  # the key store, read meanwhile, has none
         return None
     if wish.second_factor is None:

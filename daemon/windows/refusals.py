@@ -35,7 +35,7 @@ def install_refusals(facts: Facts, options: Options) -> list[str]:
     if facts.home_problem:
         refusals.append(f"The home folder {facts.home} can't be written: {facts.home_problem}.")
     if facts.config_problem and facts.config_present:
-        refusals.append(f"The configuration in {facts.home} is not valid; mend it first:\n{facts.config_problem}")
+        refusals.append(f"The configuration in {facts.home} is not valid; correct it first:\n{facts.config_problem}")
     if facts.installed_version and _older(facts.version, facts.installed_version) and not options.allow_downgrade:
         refusals.append(
             f"Version {facts.installed_version} is installed and this is the older {facts.version}, which may not "

@@ -217,7 +217,7 @@ def _uninstall(arguments: argparse.Namespace, home: Home, control: Control) -> i
     if refused:
         return _refuse("Nothing was changed", [refused])
     if not Executor(_say, control.start, control.stop).carry_out(steps):
-        return _complain("The uninstallation is not complete; mend what failed above and run it again.", FAILED)
+        return _complain("The uninstallation is not complete; correct what failed above and run it again.", FAILED)
     _say("")
     if not purge:
         _say(f"Removed. The data is still in {facts.home}; installing again goes on with it.")

@@ -383,7 +383,7 @@ def test_home_warnings_when_unwise_things_are_allowed_names_them(tmp_path: Path)
     home.config.chmod(0o755)
     found = home_warnings(home, load_accounts(home.accounts_file), HolidayCalendar(), dt.date(2026, 11, 21))
     assert "LITERALKEY" not in " ".join(found)
-    assert any("the API key of a stands in the file" in sentence for sentence in found)
+    assert any("the API key of a is written in the file" in sentence for sentence in found)
     assert any("other users can read this file" in sentence for sentence in found) or os.name == "nt"
     assert any("no day after 2026-11-21 is listed" in sentence for sentence in found)
     home.accounts_file.write_text("logins: [{username: a}]", encoding="utf-8")

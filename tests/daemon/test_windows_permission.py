@@ -115,7 +115,7 @@ async def test_refusal_when_a_second_factor_is_set_up_ends_with_its_code_alone(h
         wrong = await judged(home, Wish("stop", locked, although_locked=True, second_factor="654321"))
         assert without == "A second factor is set up: to stop, say --second-factor CODE."
         assert wrong is not None
-        assert "did not allow to stop" in wrong
+        assert "did not allow you to stop" in wrong
         assert reasons == []
         assert await judged(home, Wish("stop", locked, although_locked=True, second_factor="123456")) is None
 
@@ -148,7 +148,9 @@ async def test_refusal_when_the_key_store_is_broken_does_not_ask_for_a_code_in_v
     async with daemon(home, Factor(broken="The second factor can't be read, so no code is accepted.")):
         refused = await judged(home, Wish("stop", second_factor="123456"))
 
-        assert refused == "The daemon does not allow to stop: The second factor can't be read, so no code is accepted."
+        assert (
+            refused == "The daemon does not allow you to stop: The second factor can't be read, so no code is accepted."
+        )
 
 
 async def test_refusal_when_another_program_answers_is_not_taken_for_a_permission(home: Home) -> None:
