@@ -249,9 +249,9 @@ def test_bands_when_many_positions_grew_since_the_last_quote_are_those_of_the_ne
     engine.handle(Quote(at, MNQ, BASE, BASE + QUARTER, BASE))
     for account in accounts:
         engine.handle(PositionUpdate(at, account, PositionRecord(MNQ, 6, BASE, 1, at)))
-    engine.handle(PositionUpdate(at, 1, PositionRecord(ES, 2, BASE, 1, at)))
-    # 6 MNQ are 3 dollars a tick, 2 ES are 25.
-    engine.handle(Quote(at, ES, BASE - 12 * QUARTER, BASE - 11 * QUARTER, 0))
+    engine.handle(PositionUpdate(at, 1, PositionRecord(ES, 4, BASE, 1, at)))
+    # 6 MNQ are 3 dollars a tick, 4 ES are 50.
+    engine.handle(Quote(at, ES, BASE - 6 * QUARTER, BASE - 5 * QUARTER, 0))
     assert [account for account in accounts if ES in engine.account(account).obligations] == [1]
     engine.handle(Quote(at, MNQ, BASE - 99 * QUARTER, BASE - 98 * QUARTER, 0))
     assert not any(MNQ in engine.account(account).obligations for account in accounts)
