@@ -52,12 +52,16 @@ class FillWatch:
 
     _trades: dict[str, int] = field(default_factory=dict)
     _positions: dict[str, int] = field(default_factory=dict)
+    _moved: dict[str, int] = field(default_factory=dict)
+    """When a fill of the contract was last told of, by its order or by its trade."""
     _filled: dict[int, _Filled] = field(default_factory=dict)
     _traded: dict[int, dict[int, int]] = field(default_factory=dict)
 
     def push_trade(self, trade: TradeRecord, at: int) -> None:
         """A trade was pushed."""
         self._trades[trade.contract_id] = at
+        if trade.trade_id not in self._traded.get(trade.order_id, {}):
+            self._moved[trade.contract_id] = at
         self._count(trade)
 
     def push_order(self, order: OrderRecord, at: int) -> bool:
@@ -65,6 +69,7 @@ class FillWatch:
         known = self._filled.get(order.order_id)
         if order.fill_volume <= (known.volume if known is not None else 0):
             return False
+        self._moved[order.contract_id] = at
         unknown = known.unknown if known is not None else 0
         self._filled[order.order_id] = _Filled(order.contract_id, order.fill_volume, at, unknown)
         _bound(self._filled)
@@ -83,8 +88,14 @@ class FillWatch:
         """When orders of the contract were pushed as filled by more than their trades; none of those asked for."""
         return [filled.at for filled in self._short(contract_id)]
 
+    def unmoved(self, contract_id: str, lead: int) -> int | None:
+        """When a fill was last told of, if no position was from `lead` microseconds before it on; else None."""
+        moved = self._moved.get(contract_id)
+        return None if moved is None or self._positions.get(contract_id, -1) >= moved - lead else moved
+
     def ask(self, contract_id: str) -> None:
-        """The trades will be read: what they lack then is not worth another read."""
+        """Trades and positions will be read: what they lack then is not worth another read."""
+        self._moved.pop(contract_id, None)
         for filled in self._short(contract_id):
             filled.asked = True
 

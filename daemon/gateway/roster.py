@@ -161,9 +161,13 @@ class Roster:
             account.watched.discard(contract_id)
             whole = account.fills.complete(contract_id, at - round(allowed * SECOND_US))
             short = account.fills.short(contract_id)
+            # Where the position is pushed before its trade it is so by milliseconds.
+            unmoved = account.fills.unmoved(contract_id, round(allowed * SECOND_US / 6))
+            if unmoved is not None:
+                short.append(unmoved)
             ripe = self._clock.now() - round(allowed * SECOND_US * 0.9)
             if whole and short and min(short) > ripe:
-                # Filled while the one before it was watched: its trade may still be on its way.
+                # Filled while the one before it was watched: its trade or position may still be on its way.
                 self._watch_fill(account, contract_id, min(short))
                 return
             if (short or not whole) and account.reconciled:

@@ -47,6 +47,21 @@ async def test_fill_when_the_trade_before_it_was_not_pushed_makes_the_account_be
         assert len(w.of(TradesSnapshot, 101)) == before + 1
 
 
+async def test_fill_when_its_position_is_lost_soon_after_another_fill_makes_the_account_be_read() -> None:
+    """The watch over the first fill has seen a position, and a trade, since it began."""
+    async with world(timings=replace(QUIET, announce=0.6)) as w:
+        before = len(w.of(PositionsSnapshot, 101))
+        w.sim.trader(101).buy("MNQ", 1)
+        await eventually(lambda: w.of(PositionUpdate, 101))
+        await asyncio.sleep(0.3)
+        w.sim.faults.add(fx.Drop(), hub="user", event="position", count=1)
+        w.sim.trader(101).buy("MNQ", 3)
+        await eventually(lambda: len(w.of(PositionsSnapshot, 101)) > before)
+        assert [p.size for p in w.of(PositionsSnapshot, 101)[-1].positions] == [4]
+        await eventually(lambda: not w.gateways._sessions["trader1"].monitored[101].watched)
+        assert len(w.of(PositionsSnapshot, 101)) == before + 1
+
+
 async def test_fill_when_whole_reads_nothing() -> None:
     async with world(timings=QUIET) as w:
         before = len(w.sim.requests)
