@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import socket
 import sys
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.ipc_share import Share
+from shared.loopback import is_loopback_host
 
 _WAITING_IN_KERNEL = 1024
 _SHARE = 0.25
@@ -59,11 +59,8 @@ def loopback_address(host: str) -> str:
     """The address to bind for a configured host. Raises ValueError for anything but loopback."""
     if host == "localhost":
         return "127.0.0.1"
-    try:
-        if ipaddress.ip_address(host).is_loopback:
-            return host
-    except ValueError:
-        pass
+    if is_loopback_host(host):
+        return host
     raise ValueError(f"ipc.host is {host!r}; the socket is for this machine only, so use 127.0.0.1 or ::1.")
 
 

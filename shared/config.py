@@ -1,59 +1,72 @@
 """The configuration: risk_config.yaml, accounts.yaml and holidays.yaml as immutable Pydantic models.
 
-Keys are exactly those of the files. This module is what the rest of the program imports; the rules' own settings are
-in `shared.rule_config` and are re-exported here. Reading the files is the work of `daemon.config_loader`.
+Keys are exactly those of the files. This module is what the rest of the program imports: risk_config.yaml as a whole is
+here; its rules (`shared.rule_config`), accounts.yaml (`shared.accounts_config`) and holidays.yaml
+(`shared.holiday_calendar`) are re-exported. Reading the files is the work of `daemon.config_loader`.
 """
 
 import datetime as dt
-import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
-    SecretStr,
     ValidationError,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from shared.config_fields import DAYS, Day, Flag, Settings, TimeOfDay, TimeZone, Whole, setting
-from shared.rule_config import (
-    RULE_IDS,
-    RULE_MODELS,
-    AuthLossGuard,
-    AutoBreakeven,
-    ConsecutiveLosses,
-    CooldownAfterLoss,
+from shared.accounts_config import AccountsConfig, GatewayConfig, LoginConfig
+from shared.config_fields import (
+    DAYS,
+    Day,
+    Flag,
+    RuleConfig,
+    Settings,
+    TimeOfDay,
+    TimeZone,
+    Whole,
+    error_detail,
+    setting,
+)
+from shared.holiday_calendar import Holiday, HolidayCalendar
+from shared.loopback import is_loopback_host
+from shared.rule_config import RULE_IDS, RULE_MODELS, RulesConfig
+from shared.rule_config_pnl import (
     DailyRealizedLoss,
     DailyRealizedProfit,
     DailyTotalLoss,
     DailyUnrealizedLoss,
-    GlobalSession,
-    InstrumentSessions,
+    MaxUnrealizedProfit,
+    ProfitGiveBack,
+    TrailingDrawdown,
+    WeeklyLoss,
+)
+from shared.rule_config_positions import (
+    AutoBreakeven,
     LosingPositionAdds,
-    LossThreshold,
     MaxContracts,
     MaxContractsPerInstrument,
-    MaxUnrealizedProfit,
     NoStopLossGrace,
-    ProfitGiveBack,
-    RuleConfig,
-    RulesConfig,
+    SymbolBlocks,
+    TradeManagement,
+    TrailingStop,
+)
+from shared.rule_config_times import (
+    AuthLossGuard,
+    ConsecutiveLosses,
+    CooldownAfterLoss,
+    GlobalSession,
+    InstrumentSessions,
+    LossThreshold,
     ScheduledFlatten,
     SessionBlockOutside,
     SessionWindow,
-    SymbolBlocks,
     TradeFrequencyCooldowns,
     TradeFrequencyLimit,
     TradeFrequencyLimits,
-    TradeManagement,
-    TrailingDrawdown,
-    TrailingStop,
-    WeeklyLoss,
 )
 from shared.symbols import ID_ROOTS
 
@@ -156,11 +169,8 @@ class PolicyConfig(Settings):
 
 
 def _loopback(value: object) -> str:
-    try:
-        if value == "localhost" or ipaddress.ip_address(str(value)).is_loopback:
-            return str(value)
-    except ValueError:
-        pass
+    if is_loopback_host(str(value)):
+        return str(value)
     raise PydanticCustomError("loopback", "must be this machine itself: write 127.0.0.1")
 
 
@@ -255,7 +265,7 @@ class RiskConfig(Settings):
             config = handler(data)
         except ValidationError as error:
             known = {tuple(entry["loc"])[1:] for entry in error.errors() if entry["loc"][:1] == ("rules",)}
-            errors += [_detail(entry, tuple(entry["loc"])) for entry in error.errors(include_url=False)]
+            errors += [error_detail(entry, tuple(entry["loc"])) for entry in error.errors(include_url=False)]
         if config is not None:
             base: Any = _written(config.rules)
             accounts: Any = {number: override.rules for number, override in config.accounts.items()}
@@ -304,7 +314,7 @@ def _override_errors(
             if loc[0] in mappings and (own or loc not in known):
                 # An error between two keys, or at one that is inherited, is the override's: point at its rule.
                 place = loc if own or entry["type"] in {"missing", "one_action"} else loc[:1]
-                details.append(_detail(entry, ("accounts", str(number), "rules", *place)))
+                details.append(error_detail(entry, ("accounts", str(number), "rules", *place)))
     return details
 
 
@@ -328,179 +338,3 @@ def _flatten_errors(
             {"reset": f"{ends.time:%H:%M} {ends.timezone}"},
         )
         yield InitErrorDetails(type=kind, loc=(*path, "scheduled_flatten", "time"), input=f"{flat.time:%H:%M}")
-
-
-def _detail(entry: Any, loc: tuple[int | str, ...]) -> InitErrorDetails:
-    kind = PydanticCustomError(entry["type"], entry["msg"].replace("{", "(").replace("}", ")"), entry.get("ctx"))
-    return InitErrorDetails(type=kind, loc=loc, input=entry.get("input"))
-
-
-def _this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _address(value: object) -> str:
-    """An https address; http is only for a gateway on this machine: over it an API key would travel in the clear."""
-    text = value.strip() if isinstance(value, str) else ""
-    try:
-        parts = urlsplit(text)
-        host, named, _ = parts.hostname, parts.username is not None or parts.password is not None, parts.port
-    except ValueError:
-        host, named = None, False
-    if not host or parts.scheme not in ("https", "http"):
-        raise PydanticCustomError("address", "must be an address that begins with https://")
-    if named:
-        raise PydanticCustomError(
-            "address_with_login", "must not have a user name or password in it; the login stands below logins"
-        )
-    if parts.scheme == "http" and not _this_machine(host):
-        raise PydanticCustomError(
-            "address_in_the_clear", "must begin with https://; http is for a gateway on this machine alone"
-        )
-    return text.rstrip("/")
-
-
-class GatewayConfig(Settings):
-    """Addresses of the ProjectX Gateway; those of the live TopstepX unless said otherwise.
-
-    Plain http is meant for a simulated gateway on this machine.
-    """
-
-    # Any change waits: a daemon that talks to another gateway protects nothing here.
-    api_url: Annotated[
-        str, BeforeValidator(_address), setting("REST", "Address of the REST interface, ending in /api.", looser="any")
-    ] = "https://api.topstepx.com/api"
-    user_hub_url: Annotated[
-        str, BeforeValidator(_address), setting("User hub", "Address of the SignalR user hub.", looser="any")
-    ] = "https://rtc.topstepx.com/hubs/user"
-    market_hub_url: Annotated[
-        str, BeforeValidator(_address), setting("Market hub", "Address of the SignalR market hub.", looser="any")
-    ] = "https://rtc.topstepx.com/hubs/market"
-
-
-def _accounts(value: object) -> object:
-    if value == "all":
-        return value
-    numbers = value if isinstance(value, list | tuple) else [None]
-    if not all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in numbers):
-        raise PydanticCustomError("accounts", "must be all, or a list of account ids such as [101, 102]")
-    return tuple(numbers)
-
-
-def _api_key(value: object) -> object:
-    if isinstance(value, SecretStr) or (isinstance(value, str) and value.strip()):
-        return value
-    raise PydanticCustomError("api_key", "must be keyring, or the key itself in quotes")
-
-
-class LoginConfig(Settings):
-    """One login at the gateway and which of its accounts are protected."""
-
-    username: Annotated[
-        str, setting("User name", "Name of the login.", looser="any"), Field(min_length=1, max_length=256)
-    ]
-    # Any change waits until the gateway has accepted the other key: with a wrong one nothing is protected.
-    api_key: Annotated[
-        SecretStr,
-        BeforeValidator(_api_key),
-        setting("API key", "keyring (the system's key store), or the key itself.", looser="any"),
-    ] = SecretStr("keyring")
-    accounts: Annotated[
-        Literal["all"] | tuple[int, ...],
-        BeforeValidator(_accounts),
-        setting("Accounts", "all, or a list of account ids.", looser="fewer"),
-    ] = "all"
-    enabled: Annotated[Flag, setting("Enabled", "Whether this login is used.", looser="lower")] = True
-
-    @property
-    def uses_keyring(self) -> bool:
-        """Whether the key is in the system keyring; otherwise it stands in the file, which is warned about."""
-        return self.api_key.get_secret_value() == "keyring"
-
-
-class AccountsConfig(Settings):
-    """accounts.yaml."""
-
-    gateway: GatewayConfig = GatewayConfig()
-    logins: tuple[LoginConfig, ...] = ()
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _each_once(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Refuse a user name or an account id that comes twice, together with all other errors."""
-        errors: list[InitErrorDetails] = []
-        config: Self | None = None
-        try:
-            config = handler(data)
-        except ValidationError as error:
-            errors += [_detail(entry, tuple(entry["loc"])) for entry in error.errors(include_url=False)]
-        raw = data.get("logins") if isinstance(data, Mapping) else config.logins if config is not None else None
-        errors += _twice(raw if isinstance(raw, list | tuple) else ())
-        if errors or config is None:
-            raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
-        return config
-
-
-def _twice(logins: Sequence[object]) -> Iterator[InitErrorDetails]:
-    names: dict[str, int] = {}
-    owners: dict[int, int] = {}
-    for index, login in enumerate(logins):
-        fields = login if isinstance(login, Mapping) else dict(login) if isinstance(login, LoginConfig) else {}
-        name, accounts = fields.get("username"), fields.get("accounts")
-        if isinstance(name, str) and names.setdefault(name.strip().casefold(), index) != index:
-            kind = PydanticCustomError("username_twice", "is a user name that is already there; remove one of them")
-            yield InitErrorDetails(type=kind, loc=("logins", index, "username"), input=name)
-        for place, account in enumerate(accounts if isinstance(accounts, list | tuple) else ()):
-            if not isinstance(account, int):
-                continue
-            if account in owners:
-                kind = PydanticCustomError(
-                    "account_twice", "is account {account} a second time; remove one of them", {"account": account}
-                )
-                yield InitErrorDetails(type=kind, loc=("logins", index, "accounts", place), input=account)
-            owners.setdefault(account, index)
-
-
-class Holiday(Settings):
-    """One day of the calendar: closed, or closing early."""
-
-    closed: Annotated[Flag, setting("Closed", "No trading on this day.", looser="structure")] = False
-    early_close: Annotated[
-        TimeOfDay | None, setting("Early close", "Time of day at which trading ends.", looser="structure")
-    ] = None
-    name: Annotated[str, setting("Name", "What the day is called.", looser="neutral"), Field(max_length=200)] = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        return {"closed": True} if value == "closed" else value
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if self.closed == (self.early_close is not None):
-            raise PydanticCustomError("holiday", 'must say either closed: true or early_close: "HH:MM"')
-        return self
-
-
-def _date(value: object) -> object:
-    if isinstance(value, dt.date):
-        return value
-    try:
-        if isinstance(value, str) and len(value) == len("2026-01-31"):
-            return dt.date.fromisoformat(value)
-    except ValueError:
-        pass
-    raise PydanticCustomError("date", "is not a date; write it as year-month-day, such as 2026-12-25")
-
-
-class HolidayCalendar(Settings):
-    """holidays.yaml: days of the exchange's calendar, times of early closes in ``timezone``."""
-
-    timezone: Annotated[TimeZone, setting("Time zone", "Zone of the early closes.", looser="any")] = "America/Chicago"
-    dates: Annotated[
-        dict[Annotated[dt.date, BeforeValidator(_date)], Holiday],
-        setting("Days", "Days without trading or with an early close.", looser="structure"),
-    ] = Field(default_factory=dict)

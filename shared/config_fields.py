@@ -13,10 +13,10 @@ import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Unit = Literal["dollars", "percent", "contracts", "ticks", "seconds", "minutes", "days", "entries", "trades", "adds"]
 
@@ -204,3 +204,18 @@ Days = Annotated[tuple[Day, ...], BeforeValidator(_days)]
 Symbol = Annotated[str, BeforeValidator(_symbol)]
 Symbols = Annotated[tuple[Symbol, ...], AfterValidator(_symbols)]
 UniqueSymbolKeys = BeforeValidator(_unique_keys)
+
+
+class RuleConfig(Settings):
+    """Base of all rules' settings."""
+
+    rule_id: ClassVar[str]
+    title: ClassVar[str]
+
+    enabled: Annotated[Flag, setting("Enabled", "Whether this rule is watched and enforced.", looser="lower")] = True
+
+
+def error_detail(entry: Any, loc: tuple[int | str, ...]) -> InitErrorDetails:
+    """An entry of `ValidationError.errors()`, at another place, for a validator that raises several errors at once."""
+    kind = PydanticCustomError(entry["type"], entry["msg"].replace("{", "(").replace("}", ")"), entry.get("ctx"))
+    return InitErrorDetails(type=kind, loc=loc, input=entry.get("input"))

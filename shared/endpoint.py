@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import sys
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.loopback import is_loopback_host
 from shared.rpc_wire import ClientError
 
 HOW_TO_START = (
@@ -50,13 +50,6 @@ def read_endpoint(path: Path) -> Endpoint:
         raise EndpointError(
             f"{path} is damaged ({where}: {first['msg']}); restart the daemon, it writes it anew."
         ) from None
-    if not _is_loopback(endpoint.host):
+    if not is_loopback_host(endpoint.host):
         raise EndpointError(f"{path} names the host {endpoint.host!r}, which is not this machine; restart the daemon.")
     return endpoint
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -13,9 +13,8 @@ from gui.models.admin_draft import Draft, rule_fields, section_fields
 from gui.models.admin_fields import FieldKind, fields_of, starting_value
 from gui.views.admin.form import Form
 from gui.views.admin.nested_controls import control_for
-from shared.config import RULE_MODELS, RiskConfig
+from shared.config import RULE_MODELS, RiskConfig, RuleConfig
 from shared.config_fields import Money, Whole, setting
-from shared.rule_config import RuleConfig
 from tests.shared.config_examples import DOCUMENTED
 
 
