@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -26,12 +26,13 @@ from pydantic import (
     model_validator,
 )
 
+from shared.method_words import TIME_WORDS, sentence
 from shared.protocol import ErrorCode, RpcError
 
 _MAX_PARAMS = 16
 """No method takes more; spares the validator an object with a hundred thousand keys."""
 
-PUBLIC_TOPICS = (
+PublicTopic = Literal[
     "status",
     "accounts",
     "pnl",
@@ -44,36 +45,23 @@ PUBLIC_TOPICS = (
     "enforcement",
     "warnings",
     "config",
-)
-ADMIN_TOPICS = ("log",)
-TOPICS = PUBLIC_TOPICS + ADMIN_TOPICS
-
-Topic = Literal[
-    "status",
-    "accounts",
-    "pnl",
-    "positions",
-    "orders",
-    "trades",
-    "quotes",
-    "lockouts",
-    "rules",
-    "enforcement",
-    "warnings",
-    "config",
-    "log",
 ]
+AdminTopic = Literal["log"]
+Topic = Literal[PublicTopic, AdminTopic]
+
+PUBLIC_TOPICS: tuple[PublicTopic, ...] = get_args(PublicTopic)
+ADMIN_TOPICS: tuple[AdminTopic, ...] = get_args(AdminTopic)
+TOPICS: tuple[Topic, ...] = PUBLIC_TOPICS + ADMIN_TOPICS
 
 
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?\Z", re.IGNORECASE)
-_TIME_WORDS = "must be a time in UTC, like 2026-11-21T07:19:46Z"
 
 
 def _require_text(moment: object) -> object:
     """A number is refused: whether seconds or milliseconds were meant can't be told."""
     if isinstance(moment, datetime) or (isinstance(moment, str) and _ISO_TIME.match(moment.strip())):
         return moment
-    raise ValueError(_TIME_WORDS)
+    raise ValueError(TIME_WORDS)
 
 
 def one_line(text: str) -> str:
@@ -87,7 +75,7 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def _require_utc(moment: datetime) -> datetime:
     if moment.utcoffset() != timedelta(0):
-        raise ValueError(_TIME_WORDS)
+        raise ValueError(TIME_WORDS)
     return moment
 
 
@@ -383,58 +371,6 @@ def validate_params(method: Method, params: dict[str, Any] | None) -> Params:
     try:
         return method.params.model_validate(params or {})
     except ValidationError as error:
-        raise RpcError(ErrorCode.INVALID_PARAMS, f"{method.name}: {_sentence(error, method)}") from None
-
-
-def _sentence(error: ValidationError, method: Method) -> str:
-    parts = []
-    # Never the input itself: it may be a key, and it may be a megabyte.
-    for item in error.errors(include_url=False, include_input=False)[:3]:
-        where = ".".join(str(step)[:64] for step in item["loc"])
-        what = _in_words(item["type"], str(item["msg"]), item.get("ctx") or {}, method)
-        parts.append(f"{where}: {what}" if where else what)
-    said = "; ".join(dict.fromkeys(parts))
-    return said if said.endswith(".") else f"{said}."
-
-
-_WORDS = {
-    "missing": "is missing",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "string_type": "must be text",
-    "list_type": "must be a list",
-    "dict_type": "must be a group of names and values",
-    "string_pattern_mismatch": "is not written as it must be",
-    "datetime_type": _TIME_WORDS,
-    "datetime_parsing": _TIME_WORDS,
-    "datetime_from_date_parsing": _TIME_WORDS,
-    "datetime_object_invalid": _TIME_WORDS,
-}
-_BOUNDS = {
-    "greater_than_equal": ("must be at least {}", "ge"),
-    "greater_than": ("must be above {}", "gt"),
-    "less_than_equal": ("must be at most {}", "le"),
-    "less_than": ("must be below {}", "lt"),
-    "string_too_short": ("must not be empty", "min_length"),
-    "string_too_long": ("must have at most {} characters", "max_length"),
-    "too_short": ("must have at least {} entry", "min_length"),
-    "too_long": ("must have at most {} entries", "max_length"),
-    "literal_error": ("must be one of {}", "expected"),
-}
-
-
-def _in_words(kind: str, said: str, context: Mapping[str, Any], method: Method) -> str:
-    """What the validator found, in a user's words."""
-    if kind in _WORDS:
-        return _WORDS[kind]
-    if kind == "extra_forbidden":
-        known = ", ".join(method.params.model_fields)
-        return f"is not known here; {method.name} takes {known or 'no parameters'}"
-    if kind in _BOUNDS:
-        words, name = _BOUNDS[kind]
-        return words.format(str(context.get(name, "")).replace("'", ""))
-    what = said.removeprefix("Value error, ")
-    return what[:1].lower() + what[1:300]
+        raise RpcError(
+            ErrorCode.INVALID_PARAMS, f"{method.name}: {sentence(error, method.name, method.params.model_fields)}"
+        ) from None
