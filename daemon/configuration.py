@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from daemon.config_errors import ConfigErrors
 from daemon.config_loader import home_warnings, load_accounts, load_holidays, load_risk_config, read_text
+from daemon.config_rows import Row, applied_row, change_row, names_of, needs_a_start, pending_row, trees_of
 from daemon.config_writing import PatchError, patch_text, write_atomically
 from daemon.core.local_time import TradingDays
 from daemon.core.rules import rules_not_built
@@ -23,7 +24,6 @@ from daemon.key_trials import KeyTrials
 from daemon.protection import (
     CancelRefused,
     Configuration,
-    FileChange,
     FileName,
     LoadedFiles,
     Report,
@@ -32,13 +32,11 @@ from daemon.protection import (
     open_configuration,
 )
 from shared.config import AccountsConfig, LoginConfig, ResetConfig
-from shared.config_changes import diff, split, tree_of
+from shared.config_changes import diff, split
 from shared.login_changes import changed_keys
 from shared.paths import Home
 from shared.protocol import ErrorCode, RpcError
 from shared.rpc_methods import SetConfigParams
-
-Row = dict[str, Any]
 
 
 class Factor(Protocol):
@@ -131,7 +129,7 @@ class ConfigurationService:
         """Put into force what has waited long enough."""
         applied = self._state.advance(self._now())
         if applied:
-            logger.warning("Waiting changes of the configuration take effect: {}.", _names(applied))
+            logger.warning("Waiting changes of the configuration take effect: {}.", names_of(applied))
             self._changed()
 
     def watch(self) -> None:
@@ -246,17 +244,7 @@ class ConfigurationService:
 
     def pending_rows(self) -> list[Row]:
         """The changes that wait, for people."""
-        return [
-            {
-                "id": waiting.id,
-                "file": waiting.file,
-                "path": waiting.change.path,
-                "old": _plain(waiting.change.old),
-                "new": _plain(waiting.change.new),
-                "effective_at": to_iso(waiting.effective_at),
-            }
-            for waiting in self._state.pending
-        ]
+        return [pending_row(waiting) for waiting in self._state.pending]
 
     def show(self) -> Row:
         """Active and wished configuration, the texts of the files, and what waits. Keys are never shown."""
@@ -267,8 +255,8 @@ class ConfigurationService:
             except ConfigErrors:
                 texts[file] = None
         return {
-            "active": _trees(self._state.active),
-            "wished": _trees(self._state.wished),
+            "active": trees_of(self._state.active),
+            "wished": trees_of(self._state.wished),
             "yaml": texts,
             "pending": self.pending_rows(),
         }
@@ -331,18 +319,18 @@ class ConfigurationService:
     def _tell(self, report: Report) -> None:
         for error in report.errors:
             self._on_alert(f"{error} The configuration in force stays as it was.")
-        now = [item for item in report.applied if not _needs_a_start(item)]
-        later = [item for item in report.applied if _needs_a_start(item)]
+        now = [item for item in report.applied if not needs_a_start(item)]
+        later = [item for item in report.applied if needs_a_start(item)]
         if now:
-            logger.warning("Changes of the configuration take effect: {}.", _names(now))
+            logger.warning("Changes of the configuration take effect: {}.", names_of(now))
         if later:
-            logger.warning("Changes that take effect at the next start: {}.", _names(later))
+            logger.warning("Changes that take effect at the next start: {}.", names_of(later))
         # Each of them once, not whenever a file is saved.
         fresh = [waiting for waiting in report.pending if (waiting.id, waiting.effective_at) not in self._told_waiting]
         self._told_waiting = {(waiting.id, waiting.effective_at) for waiting in report.pending}
         if fresh:
             at = to_iso(fresh[0].effective_at)
-            logger.warning("Changes that loosen protection wait until {}: {}.", at, _names(fresh))
+            logger.warning("Changes that loosen protection wait until {}: {}.", at, names_of(fresh))
 
     def _changed(self) -> None:
         self._on_change(self._state.active, self._state.no_reset_before)
@@ -358,9 +346,7 @@ class ConfigurationService:
         return {
             "changes": [
                 {
-                    "path": change.path,
-                    "old": _plain(change.old),
-                    "new": _plain(change.new),
+                    **change_row(change),
                     "effect": change.effect,
                     "effective_at": to_iso(reset)
                     if change.id in waiting and active.risk.policy.loosen == "next_reset"
@@ -372,16 +358,7 @@ class ConfigurationService:
 
     def _shown(self, report: Report) -> Row:
         return {
-            "applied": [
-                {
-                    "path": item.change.path,
-                    "old": _plain(item.change.old),
-                    "new": _plain(item.change.new),
-                    "effect": item.change.effect,
-                    "takes_effect": "next start" if _needs_a_start(item) else "now",
-                }
-                for item in report.applied
-            ],
+            "applied": [applied_row(item) for item in report.applied],
             "pending": self.pending_rows(),
             "errors": [str(error) for error in report.errors],
         }
@@ -391,53 +368,3 @@ def refusal(method: str, errors: ConfigErrors) -> RpcError:
     """The answer to a configuration that is not valid: the first error in the sentence, all of them as data."""
     rows = [{"line": error.line, "path": error.path, "text": str(error)} for error in errors.errors]
     return RpcError(ErrorCode.INVALID_PARAMS, f"{method}: {errors.errors[0]}", {"errors": rows})
-
-
-def _needs_a_start(item: FileChange) -> bool:
-    """Whether a change counts only from the daemon's next start on: its socket stays where programs have found it."""
-    return item.file == "risk_config.yaml" and item.change.steps[0] == "ipc"
-
-
-def _names(changes: Sequence[FileChange]) -> str:
-    return "; ".join(f"{item.change.path} {_change_in_words(item.change.old, item.change.new)}" for item in changes)
-
-
-def _change_in_words(old: Any, new: Any) -> str:
-    if new is None:
-        return f"removed (it was {in_words(old)})"
-    if old is None:
-        return f"added as {in_words(new)}"
-    return f"changed from {in_words(old)} to {in_words(new)}"
-
-
-def in_words(value: Any) -> str:
-    """A setting as a person would write it in the file."""
-    plain = _plain(value)
-    if isinstance(plain, dict):
-        return "{" + ", ".join(f"{key}: {in_words(item)}" for key, item in plain.items()) + "}"
-    if isinstance(plain, list):
-        return "[" + ", ".join(map(in_words, plain)) + "]"
-    if isinstance(plain, bool):
-        return "true" if plain else "false"
-    return "nothing" if plain is None else str(plain)
-
-
-def _trees(configuration: Configuration) -> Row:
-    return {
-        "risk_config.yaml": _plain(tree_of(configuration.risk)),
-        "accounts.yaml": _plain(tree_of(configuration.accounts)),
-        "holidays.yaml": _plain(tree_of(configuration.holidays)),
-    }
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; amounts as decimal text, times as HH:MM."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dt.time):
-        return value.strftime("%H:%M")
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)

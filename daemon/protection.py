@@ -84,7 +84,6 @@ class Report:
     applied: list[FileChange] = field(default_factory=list)
     pending: list[Pending] = field(default_factory=list)
     errors: list[ConfigError] = field(default_factory=list)
-    used_last_good: list[FileName] = field(default_factory=list)
     stored: bool = True
 
 
@@ -205,9 +204,8 @@ class ConfigState:
     def reload(self, files: LoadedFiles, at: int) -> Report:
         """Take in the files as they are now. What does not validate changes nothing and is in the report."""
         errors = [error for found in files.values() if isinstance(found, ConfigErrors) for error in found.errors]
-        kept = [file for file, found in files.items() if isinstance(found, ConfigErrors)]
         valid = [found for found in files.values() if isinstance(found, BaseModel)]
-        return replace(self.propose(valid, at), errors=errors, used_last_good=kept)
+        return replace(self.propose(valid, at), errors=errors)
 
     @property
     def untried_keys(self) -> list[LoginConfig]:
