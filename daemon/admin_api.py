@@ -10,20 +10,21 @@ import asyncio
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
 from daemon import figures, log_reading, restore, run_history
 from daemon.alerts import AlertError, Alerts
-from daemon.api import Audit, Handler, Host
+from daemon.api import end_of_lock
+from daemon.api_ports import Audit, Handler, Host, Row
 from daemon.auditing import audited
 from daemon.backups import BackupError, list_backups
 from daemon.config_errors import ConfigErrors
 from daemon.config_loader import load_risk_config, read_text, revise
 from daemon.configuration import refusal
 from daemon.core.events import LockRequested
-from daemon.core.units import SECOND_US, to_iso, to_micros
+from daemon.core.units import to_iso
 from daemon.credentials import CredentialError, register_secret
 from daemon.ipc_sessions import CallContext
 from daemon.restore import RestoreError
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from daemon.credentials import CredentialStore
     from daemon.factor_store import KeyringFactor
 
-Row = dict[str, Any]
 ACCOUNT_NAME = "Risk Manager"
 """Name of the entry in the authenticator."""
 
@@ -172,11 +172,7 @@ class AdminApi:
         if not chosen:
             raise RpcError(ErrorCode.UNKNOWN_ACCOUNT, "There is no account to lock.")
         now = self._host.clock.now()
-        until = to_micros(params.until) if params.until is not None else now + (params.minutes or 0) * 60 * SECOND_US
-        if not now < until <= now + 366 * 86_400 * SECOND_US:
-            raise RpcError(
-                ErrorCode.INVALID_PARAMS, "lock_accounts: the end must lie ahead, and at most a year from now."
-            )
+        until = end_of_lock("lock_accounts", params, now)
         for number in chosen:
             self._host.deliver(LockRequested(now, number, until, params.reason, "the admin"))
         await self._host.settled()

@@ -10,7 +10,8 @@ from loguru import logger
 from daemon import alerts as alerting
 from daemon.admin_api import AdminApi
 from daemon.alerts import Alerts
-from daemon.api import Api, Handler, Host
+from daemon.api import Api
+from daemon.api_ports import Handler, Host
 from daemon.audit import AuditLog
 from daemon.credentials import CredentialStore
 from daemon.factor_store import MARK_KEY, KeyringFactor

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from daemon import figures
+from daemon.api_ports import Audit, Handler, Host, LogReader, Row
 from daemon.auditing import audited
 from daemon.core.events import ClearRequested, LockRequested
 from daemon.core.units import SECOND_US, to_iso, to_micros
@@ -26,6 +27,7 @@ from shared.rpc_methods import (
     GetLockoutHistoryParams,
     GetTradesParams,
     LockAccountParams,
+    LockAccountsParams,
     MaybeAccountParams,
     NoParams,
     SetConfigParams,
@@ -36,90 +38,18 @@ from shared.rpc_methods import (
 )
 
 if TYPE_CHECKING:
-    from daemon.announcer import Announcer
-    from daemon.backups import Backups
-    from daemon.clock import Clock
-    from daemon.configuration import ConfigurationService
-    from daemon.core.engine import Engine
-    from daemon.core.events import Event
     from daemon.core.state import AccountState
-    from daemon.logins import Logins
 
 LOCKS_BY_HAND = CallRate(5.0, 1.0)
 """How often an account may be locked by who is no administrator: each one is kept, logged and told of."""
 
-Row = dict[str, Any]
-Handler = Callable[[Any, CallContext], Awaitable[object]]
 
-
-class LogReader(Protocol):
-    """What the handlers read from the store; `daemon.store.Store` is one."""
-
-    async def enforcement_log(
-        self, account_id: int | None = None, limit: int = 100, before_id: int | None = None
-    ) -> list[Row]:
-        """Rows of the enforcement log, newest first."""
-
-    async def lockout_history(
-        self, account_id: int | None = None, limit: int = 100, before_id: int | None = None
-    ) -> list[Row]:
-        """Past and active lockouts, newest first."""
-
-
-class Audit(Protocol):
-    """The audit log; `daemon.audit.AuditLog` is one."""
-
-    async def append(self, actor: str, action: str, params: Mapping[str, object], result: str) -> object:
-        """Note an admin action."""
-
-    async def page(self, limit: int, before_id: int | None) -> list[Row]:
-        """Rows, newest first."""
-
-    async def verify(self) -> object:
-        """The first broken row, or None."""
-
-
-class Host(Protocol):
-    """What the handlers ask of the service itself."""
-
-    engine: Engine
-    announcer: Announcer
-    configuration: ConfigurationService
-    backups: Backups
-    logins: Logins
-    version: str
-
-    @property
-    def started_at(self) -> int:
-        """Trusted time of the start, microseconds UTC."""
-
-    @property
-    def clock(self) -> Clock:
-        """Trusted time."""
-
-    def status(self) -> str:
-        """starting, healthy, degraded or stopping."""
-
-    def problems(self) -> list[str]:
-        """Why it is not healthy, one sentence each."""
-
-    def unknown_accounts(self) -> list[int]:
-        """Accounts that are to be monitored and that nothing is known of yet."""
-
-    def connected(self, account_id: int) -> bool:
-        """Whether the account's events are being received."""
-
-    def queue_depth(self) -> int:
-        """Decisions that wait."""
-
-    def deliver(self, event: Event) -> None:
-        """Feed an event."""
-
-    async def settled(self) -> None:
-        """Returns when everything decided so far is carried out."""
-
-    def request_stop(self, reason: str) -> None:
-        """Begin the shutdown."""
+def end_of_lock(method: str, params: LockAccountParams | LockAccountsParams, now: int) -> int:
+    """When a lock by hand ends; both times microseconds UTC. Raises RpcError for an end that is past or too far off."""
+    until = to_micros(params.until) if params.until is not None else now + (params.minutes or 0) * 60 * SECOND_US
+    if not now < until <= now + 366 * 86_400 * SECOND_US:
+        raise RpcError(ErrorCode.INVALID_PARAMS, f"{method}: the end must lie ahead, and at most a year from now.")
+    return until
 
 
 class Api:
@@ -296,15 +226,7 @@ class Api:
         """Lock an account; anybody may, though not again and again without a pause."""
         account = self._account(params.account_id)
         now = self._host.clock.now()
-        if params.until is not None:
-            until = to_micros(params.until)
-            if until <= now:
-                raise RpcError(ErrorCode.INVALID_PARAMS, "lock_account: the time lies in the past.")
-            if until > now + 366 * 86_400 * SECOND_US:
-                raise RpcError(ErrorCode.INVALID_PARAMS, "lock_account: at most a year ahead.")
-        else:
-            assert params.minutes is not None
-            until = now + params.minutes * 60 * SECOND_US
+        until = end_of_lock("lock_account", params, now)
         if not context.admin:
             self._bound_locks(params.account_id)
         who = "the admin" if context.admin else "you"
