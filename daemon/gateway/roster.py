@@ -80,9 +80,7 @@ class Roster:
             record = mine[key]
             self.monitored[key] = MonitoredAccount(key, record.name, record.can_trade is not False, record.balance)
         for account in self.monitored.values():
-            if account.listed and account.account_id not in mine:
-                self._on_alert(f"Account {account.account_id} is no longer listed; it stays monitored.")
-            account.listed = account.account_id in mine
+            account.listed = account.account_id in mine  # the engine tells of one that is not
         listed = tuple(key for key in mine if key in self.monitored)
         if listed:
             self._deliver(AccountListed(self._clock.now(), self._username, listed))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from daemon.core.decisions import DayChanged, EndedDay, LockChanged
+from daemon.core.decisions import Alert, DayChanged, EndedDay, LockChanged
 from daemon.core.events import (
+    AccountListed,
     ClearRequested,
     LockRequested,
     OrderRecord,
@@ -150,3 +151,12 @@ def test_day_that_ends_tells_its_last_figures() -> None:
     (changed,) = desk.of(DayChanged)
     assert changed.trading_day == "2026-11-19"
     assert changed.ended == EndedDay("2026-11-18", -100_000_000, 1)
+
+
+def test_account_that_is_no_longer_listed_is_told_of_once_each_time() -> None:
+    desk = Desk(rules(daily_realized_loss={"limit": -500}), accounts=(101, 102))
+    for listed, told in (((101, 102), 0), ((102,), 1), ((102,), 1), ((101, 102), 1), ((102,), 2)):
+        desk.feed(AccountListed(desk.at, "trader1", listed))
+        said = [alert.text for alert in desk.of(Alert)]
+        assert len(said) == told
+        assert all("Account 101 is no longer listed by login trader1" in text for text in said)
