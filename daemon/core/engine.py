@@ -268,8 +268,8 @@ class Engine:
             listed = account.account_id in event.account_ids
             if account.listed and not listed:
                 text = (
-                    f"Account {account.account_id} is no longer listed by login {event.login}; it is watched on, but the"
-                    " gateway may refuse to close its positions: ask the broker why."
+                    f"Account {account.account_id} is no longer listed by login {event.login}; it is watched on, but"
+                    " the gateway may refuse to close its positions: ask the broker why."
                 )
                 out.append(Alert(self.now, account.account_id, text))
             account.listed = listed

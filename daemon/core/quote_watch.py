@@ -20,8 +20,8 @@ class QuoteWatch:
     """The bands of all positions; see `daemon.core.bands`. `stale`: held contracts without a quote for 10 s.
 
     A fill is told of by an order, a trade and a position; bands are needed by the next quote. So an account's bands are
-    set at once only when it holds other contracts than before, or when many wait; else it is `unset`, by account id with
-    the only contract concerned (None: any).
+    set at once only when it holds other contracts than before, or when many wait; else it is `unset`, by account id
+    with the only contract concerned (None: any).
     """
 
     __slots__ = ("_shares", "bands", "stale", "unset")
