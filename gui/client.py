@@ -20,7 +20,6 @@ from gui.state_reader import ReplicaError, StateReader
 from shared.paths import Home
 from shared.protocol import ErrorCode, RpcError
 from shared.rpc_client import ClientError, ConnectionState, Event, RpcClient, Snapshot
-from shared.rpc_methods import METHODS, PUBLIC_TOPICS
 
 TOPICS = (
     "status",
@@ -94,8 +93,7 @@ class DaemonClient:
 
     async def _run(self) -> None:
         await self._load_replica()
-        topics = [topic for topic in TOPICS if topic in PUBLIC_TOPICS]
-        await self._rpc.subscribe(topics, self._on_message)
+        await self._rpc.subscribe(TOPICS, self._on_message)
         self._rpc.start()
         loop = asyncio.get_running_loop()
         replica_at = loop.time()
@@ -195,24 +193,17 @@ class DaemonClient:
             await self._watch_offline(account_id)
             return
         params = {"account_id": account_id}
-
-        def asked(method: str) -> Callable[[Params], Awaitable[Any]]:
-            return lambda params: self._rpc.call(method, params)
-
-        answers: tuple[tuple[str, Callable[[Params], Awaitable[Any]], Callable[[int, Any], None]], ...] = (
-            ("get_trades", self._trades, self._state.set_trades),
-            ("get_pnl_curve", asked("get_pnl_curve"), self._state.set_curve),
-            ("get_sessions", asked("get_sessions"), self._state.set_desk),
+        answers: tuple[tuple[Callable[[], Awaitable[Any]], Callable[[int, Any], None]], ...] = (
+            (lambda: self._trades(params), self._state.set_trades),
+            (lambda: self._rpc.call("get_pnl_curve", params), self._state.set_curve),
+            (lambda: self._rpc.call("get_sessions", params), self._state.set_desk),
         )
-        for method, ask, take in answers:
-            if method in METHODS:
-                try:
-                    take(account_id, await ask(params))
-                except RpcError as error:
-                    if error.code not in NOT_TOLD:
-                        raise
-        if "get_trades" not in METHODS:
-            await self._watch_offline(account_id)
+        for ask, take in answers:
+            try:
+                take(account_id, await ask())
+            except RpcError as error:
+                if error.code not in NOT_TOLD:
+                    raise
 
     async def _trades(self, params: Params) -> list[Row]:
         """The whole day's trades, page by page. Raises ClientError, RpcError."""
@@ -253,7 +244,7 @@ class DaemonClient:
 
     async def lockout_history(self, account_id: int | None) -> list[Lockout]:
         """Active and past lockouts, newest first, from the daemon or else the replica; empty if neither can tell."""
-        if self._subscribed and "get_lockout_history" in METHODS:
+        if self._subscribed:
             try:
                 rows = await self._rpc.call(
                     "get_lockout_history", {} if account_id is None else {"account_id": account_id}

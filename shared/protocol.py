@@ -200,11 +200,6 @@ def request_line(
     return encode(message) + b"\n"
 
 
-def notification_line(method: str, params: Mapping[str, object]) -> bytes:
-    """A notification with its newline."""
-    return encode({"jsonrpc": "2.0", "method": method, "params": params}) + b"\n"
-
-
 def result_line(request_id: RequestId, result: object) -> bytes:
     """A successful answer with its newline. Raises TypeError when the result has no JSON form."""
     return encode({"jsonrpc": "2.0", "id": request_id, "result": result}) + b"\n"

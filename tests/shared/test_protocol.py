@@ -24,12 +24,12 @@ from shared.protocol import (
     encode,
     error_line,
     looks_like_http,
-    notification_line,
     parse_message,
     parse_request,
     request_line,
     result_line,
 )
+from tests.shared.notifications import notification_line
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),

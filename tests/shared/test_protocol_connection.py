@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.admin_auth import AdminGate, Login, ServerNotProvenError
-from shared.protocol import MAX_LINE, ErrorCode, RpcError, error_line, notification_line, result_line
+from shared.protocol import MAX_LINE, ErrorCode, RpcError, error_line, result_line
 from shared.rpc_connection import (
     Answer,
     Call,
@@ -30,6 +30,7 @@ from shared.rpc_connection import (
     SignatureRefused,
 )
 from shared.rpc_methods import METHODS
+from tests.shared.notifications import notification_line
 from tests.shared.test_protocol import cut
 
 KEY = bytes(range(32))

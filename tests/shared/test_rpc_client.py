@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shared.admin_auth import ServerNotProvenError
-from shared.protocol import ErrorCode, RpcError, error_line, notification_line, result_line
+from shared.protocol import ErrorCode, RpcError, error_line, result_line
 from shared.rpc_client import (
     Backoff,
     CallTimeoutError,
@@ -26,6 +26,7 @@ from shared.rpc_client import (
     read_endpoint,
 )
 from tests.daemon.ipc_support import KEY, Daemon, eventually, serving
+from tests.shared.notifications import notification_line
 
 QUICK = Backoff(first=0.01, longest=0.05)
 
