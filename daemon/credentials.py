@@ -24,9 +24,14 @@ class CredentialError(Exception):
 class Backend(Protocol):
     """What is used of a keyring backend (or of the module `keyring` itself)."""
 
-    def get_password(self, service_name: str, username: str, /) -> str | None: ...
-    def set_password(self, service_name: str, username: str, password: str, /) -> None: ...
-    def delete_password(self, service_name: str, username: str, /) -> None: ...
+    def get_password(self, service_name: str, username: str, /) -> str | None:
+        """The secret of an entry, None if there is none. Blocks; raises whatever the backend likes."""
+
+    def set_password(self, service_name: str, username: str, password: str, /) -> None:
+        """Store or replace an entry's secret. Blocks; raises whatever the backend likes."""
+
+    def delete_password(self, service_name: str, username: str, /) -> None:
+        """Delete an entry. Blocks; raises whatever the backend likes, also when there is none."""
 
 
 class CredentialStore:

@@ -134,6 +134,7 @@ class AccountView:
 
     @property
     def symbol_lockouts(self) -> list[Lockout]:
+        """Lockouts of one symbol each; the rest of the account is free."""
         return [lock for lock in self.lockouts or [] if lock.symbol is not None or lock.kind is Kind.SYMBOL]
 
     @property
@@ -150,6 +151,7 @@ class AccountView:
 
     @property
     def unrealized(self) -> Decimal | None:
+        """Dollars; None while it is not known."""
         return self.pnl.unrealized
 
     def begin_day(self) -> None:

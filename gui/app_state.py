@@ -92,6 +92,7 @@ class AppState(Listening):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def view(self, account_id: int | None) -> AccountView | None:
+        """What is known of an account; None for none chosen, and for one that is not listed (any more)."""
         return None if account_id is None else self.accounts.get(account_id)
 
     def remaining(self, lockout: Lockout) -> timedelta | None:

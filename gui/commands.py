@@ -23,17 +23,24 @@ class CommandError(Exception):
 class Commands(Protocol):
     """See `gui.client.DaemonClient`."""
 
-    def spawn(self, work: Awaitable[None]) -> None: ...
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Run something beside; its failure to reach the daemon is shown by the connection's state, not twice."""
 
-    async def watch(self, account_id: int) -> None: ...
+    async def watch(self, account_id: int) -> None:
+        """Fetch what is only shown for the chosen account: the day's trades, its curve, desk time."""
 
-    async def older_entries(self, account_id: int | None, before_id: int | None) -> int: ...
+    async def older_entries(self, account_id: int | None, before_id: int | None) -> int:
+        """Fetch the page of the enforcement log before an id; how many entries came."""
+        ...
 
-    async def lockout_history(self, account_id: int | None) -> list[Lockout]: ...
+    async def lockout_history(self, account_id: int | None) -> list[Lockout]:
+        """Active and past lockouts, newest first, from the daemon or else the replica; empty if neither can tell."""
+        ...
 
     async def lock_account(
         self, account_id: int, *, minutes: int | None = None, until: datetime | None = None, reason: str = ""
-    ) -> None: ...
+    ) -> None:
+        """The trader locks himself: for some minutes, or until a time (UTC). Raises CommandError."""
 
 
 def _client_class() -> type[DaemonClient]:

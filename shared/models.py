@@ -63,7 +63,7 @@ class PositionType(IntEnum):
 
 
 class LockoutKind(StrEnum):
-    """What a lockout forbids; see the user guide's table of kinds."""
+    """What a lockout forbids; see the table of kinds in docs/trader-guide.md."""
 
     HARD = "hard"
     COOLDOWN = "cooldown"

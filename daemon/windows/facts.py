@@ -44,6 +44,8 @@ class Facts:
 
 @dataclass(frozen=True)
 class Options:
+    """What was said on the command line of `riskd service install`."""
+
     take_over: bool = False
     allow_downgrade: bool = False
     start: bool = True

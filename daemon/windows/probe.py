@@ -54,6 +54,7 @@ def program_version() -> str:
 
 
 def default_target() -> PureWindowsPath:
+    """Where the program is installed when nothing else is said: below Program Files."""
     return PureWindowsPath(os.environ.get("PROGRAMFILES", r"C:\Program Files")) / "Risk Manager"
 
 

@@ -70,6 +70,7 @@ if sys.platform == "win32":
         return int(handle) if handle else None
 
     def close(handle: int) -> None:
+        """Give a handle back; one of `open_process` or `create_event`, once."""
         _kernel.CloseHandle(handle)
 
     def parent_of(handle: int) -> int | None:
@@ -95,9 +96,11 @@ if sys.platform == "win32":
         return ntpath.basename(buffer.value) if found else ""
 
     def create_event() -> int:
+        """A handle to an event that stays set once it is (manual reset), to be waited for with `wait_any`."""
         return int(_kernel.CreateEventW(None, True, False, None))
 
     def set_event(event: int) -> None:
+        """Wake who waits for it; may be called in any thread."""
         _kernel.SetEvent(event)
 
     def wait_any(handles: list[int]) -> int:

@@ -57,11 +57,15 @@ class SwapProgram:
 
 @dataclass(frozen=True)
 class SwapBack:
+    """Undo `SwapProgram`, if it was done."""
+
     target: PurePath
 
 
 @dataclass(frozen=True)
 class DropOld:
+    """Delete what `SwapProgram` kept beside the new program."""
+
     target: PurePath
 
 
@@ -74,11 +78,13 @@ class StartService:
 
 @dataclass(frozen=True)
 class StopService:
-    pass
+    """Stop it gracefully and wait until it has ended."""
 
 
 @dataclass(frozen=True)
 class DeleteFolder:
+    """Delete a folder and all that is in it."""
+
     path: PurePath
 
 
