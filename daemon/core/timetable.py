@@ -70,9 +70,13 @@ class Timetable:
                 state.due = _ask(account, state, view, out)
             if state.due is not None and state.due < due:
                 due = state.due
-        due = max(due, view.now + 1)
+        if due <= view.now:
+            due = view.now + 1
         self._of[account.account_id] = due
-        self.due = min(self.due, due) if self.due else min(self._of.values())
+        if not self.due:
+            self.due = min(self._of.values())
+        elif due < self.due:
+            self.due = due
 
 
 def _ask(account: AccountState, state: RuleState, view: View, out: list[Decision]) -> int | None:

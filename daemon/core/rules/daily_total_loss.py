@@ -42,6 +42,7 @@ class DailyTotalLossRule(Rule):
         super().__init__(config)
         self._limit = money_to_micros(config.limit)
         self._in_flight = 0
+        self._percent = 0
 
     def _total(self, account: AccountState, view: View) -> tuple[int, int]:
         """Total P&L as a fraction of micro-dollars."""
@@ -52,6 +53,7 @@ class DailyTotalLossRule(Rule):
         """See `Rule.judge`."""
         self._in_flight = in_flight(account, view)
         amount, scale = self._total(account, view)
+        self._percent = percent_of(-(-amount // scale), self._limit)
         if amount > self._limit * scale:
             return NOTHING
         total = amount // scale
@@ -77,8 +79,7 @@ class DailyTotalLossRule(Rule):
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the limit used."""
-        amount, scale = self._total(account, view)
-        return percent_of(-(-amount // scale), self._limit)
+        return self._percent
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Realized plus unrealized P&L."""

@@ -22,18 +22,25 @@ class DailyUnrealizedLossRule(Rule):
     def __init__(self, config: DailyUnrealizedLoss) -> None:
         super().__init__(config)
         self._limit = money_to_micros(config.limit)
+        self._percent: int | None = None
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
+        worst = None
         for contract_id, (amount, scale) in view.open_pnl_here(account):
-            if amount <= self._limit * scale:
+            if amount > self._limit * scale:
+                rounded = -(-amount // scale)
+                if (worst is None or rounded < worst) and contract_id not in account.latches:
+                    worst = rounded
+            else:
                 symbol = view.market.symbol(contract_id)
                 reason = (
                     f"Open loss {dollars(amount // scale)} in {symbol} reached the limit of"
                     f" {dollars(self._limit)}; the position is closed."
                 )
                 verdicts.append(Flatten(contract_id, reason, cancel_orders=True))
+        self._percent = None if worst is None else percent_of(worst, self._limit)
         return verdicts
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
@@ -54,9 +61,8 @@ class DailyUnrealizedLossRule(Rule):
         return worst
 
     def percent(self, account: AccountState, view: View) -> int | None:
-        """Share of the limit of the worst position."""
-        worst = self._worst(account, view.open_pnl_here(account))
-        return None if worst is None else percent_of(worst[0], self._limit)
+        """Share of the limit of the worst position that is not being closed."""
+        return self._percent
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """The worst position."""

@@ -91,6 +91,7 @@ class LosingPositionAddsRule(Rule):
         self._trades: dict[int, TradeRecord] | None = None
         self._seen = 0
         self._changed = False
+        self._most_adds = 0
         self._verdicts: list[Reduce | CancelOrder] = []
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
@@ -101,9 +102,10 @@ class LosingPositionAddsRule(Rule):
             self._take_fills(account, view)
         if not account.positions and not self._followed:
             return NOTHING
-        for gone in [known for known in self._followed if known not in account.positions]:
-            del self._followed[gone]
-            self._changed = True
+        if self._followed.keys() != account.positions.keys():
+            for gone in self._followed.keys() - account.positions.keys():
+                del self._followed[gone]
+                self._changed = True
         here = view.contract_id
         verdicts = [] if here is None else [verdict for verdict in self._verdicts if verdict.contract_id != here]
         for position in view.positions(account):
@@ -111,6 +113,7 @@ class LosingPositionAddsRule(Rule):
         self._verdicts = verdicts
         if self._changed:
             self._changed = False
+            self._most_adds = max((known.adds for known in self._followed.values()), default=0)
             self._keep(account)
         return verdicts
 
@@ -281,7 +284,7 @@ class LosingPositionAddsRule(Rule):
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the adds that would be one too many, of the position with the most."""
-        return percent_of(max((known.adds for known in self._followed.values()), default=0), self.config.max_adds + 1)
+        return percent_of(self._most_adds, self.config.max_adds + 1)
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Adds to the position with the most."""

@@ -21,7 +21,7 @@ class MaxContractsPerInstrumentRule(Rule):
     def __init__(self, config: MaxContractsPerInstrument) -> None:
         super().__init__(config)
         self._known: dict[str, tuple[frozenset[str], str, int | None]] = {}
-        self._judged: dict[str, tuple[int, int]] = {}
+        self._percent: int | None = None
 
     def _limit(self, contract_id: str, market: Market) -> tuple[frozenset[str], str, int | None]:
         """Names and symbol of a contract, and the least of the limits under any of its names."""
@@ -45,11 +45,14 @@ class MaxContractsPerInstrumentRule(Rule):
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
-        self._judged = self._figures(account, view.market)
-        for symbol, (held, limit) in self._judged.items():
+        self._percent = None
+        for symbol, (held, limit) in self._figures(account, view.market).items():
             excess = held - limit
             if excess <= 0:
+                # A full limit is not yet a breach.
+                self._percent = max(self._percent or 0, min(99, percent_of(held, limit)))
                 continue
+            self._percent = 100
             positions, market = account.positions, view.market
             contract_ids = [contract_id for contract_id in positions if market.symbol(contract_id) == symbol]
             reason = f"{held} {symbol} are more than the limit of {limit}"
@@ -78,12 +81,8 @@ class MaxContractsPerInstrumentRule(Rule):
         return worst
 
     def percent(self, account: AccountState, view: View) -> int | None:
-        """Share of the limit, in the symbol nearest to its own; a full limit is not yet a breach."""
-        worst = self._worst(self._judged)
-        if worst is None:
-            return None
-        held, limit, _ = worst
-        return 100 if held > limit else min(99, percent_of(held, limit))
+        """Share of the limit, in the symbol nearest to its own."""
+        return self._percent
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Contracts held and allowed in the symbol nearest to its limit."""

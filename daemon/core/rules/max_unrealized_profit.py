@@ -22,18 +22,25 @@ class MaxUnrealizedProfitRule(Rule):
     def __init__(self, config: MaxUnrealizedProfit) -> None:
         super().__init__(config)
         self._target = money_to_micros(config.target)
+        self._percent: int | None = None
 
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
+        best = None
         for contract_id, (amount, scale) in view.open_pnl_here(account):
-            if amount >= self._target * scale:
+            if amount < self._target * scale:
+                rounded = amount // scale
+                if (best is None or rounded > best) and contract_id not in account.latches:
+                    best = rounded
+            else:
                 symbol = view.market.symbol(contract_id)
                 reason = (
                     f"Open profit {dollars(amount // scale)} in {symbol} reached the target of"
                     f" {dollars(self._target)}; the position is closed."
                 )
                 verdicts.append(Flatten(contract_id, reason, cancel_orders=True))
+        self._percent = None if best is None else percent_of(best, self._target)
         return verdicts
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
@@ -54,9 +61,8 @@ class MaxUnrealizedProfitRule(Rule):
         return best
 
     def percent(self, account: AccountState, view: View) -> int | None:
-        """Share of the target of the best position."""
-        best = self._best(account, view.open_pnl_here(account))
-        return None if best is None else percent_of(best[0], self._target)
+        """Share of the target of the best position that is not being closed."""
+        return self._percent
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """The best position."""

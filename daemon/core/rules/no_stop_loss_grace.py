@@ -62,6 +62,7 @@ class NoStopLossGraceRule(Rule):
         self._steps = [-(-self._grace * level // 100) for level in (*reversed(WARNING_LEVELS), 100)]
         self._read: tuple[dict[str, object], dict[str, tuple[int, int]]] = ({}, {})
         self._begun = False
+        self._planned: tuple[object, int] = (None, 0)
 
     @staticmethod
     def _covered(account: AccountState, position: Position, view: View) -> int:
@@ -127,27 +128,30 @@ class NoStopLossGraceRule(Rule):
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the grace that has passed for the position that has been without a stop longest."""
-        started = [at for contract_id, (at, _) in self._since(account).items() if contract_id not in account.latches]
-        if not started:
+        oldest = view.now + 1
+        for contract_id, (started, _) in self._since(account).items():
+            if started < oldest and contract_id not in account.latches:
+                oldest = started
+        if oldest > view.now:
             return 0
-        return percent_of(view.now - min(started), self._grace) if self._grace else 100
+        return percent_of(view.now - oldest, self._grace) if self._grace else 100
 
     def next_due(self, account: AccountState, view: View) -> int | None:
         """The next share of a grace to warn of, its end, the next try of the read.
 
         Without a price the side of a stop cannot be told: looked at again every second.
         """
-        moments = []
-        for contract_id, (started, _) in self._since(account).items():
-            if contract_id in account.latches:
-                continue
-            passed = view.now - started
-            for step in self._steps:
-                if step > passed:
-                    break
-            else:
-                step = (passed // READ_EVERY_US + 1) * READ_EVERY_US
-            moments.append(started + step)
+        since = self._since(account)
+        if self._planned[0] is since and view.now < self._planned[1]:
+            moments = [self._planned[1]]
+        else:
+            moments = [
+                self._next_step(started, view.now)
+                for contract_id, (started, _) in since.items()
+                if contract_id not in account.latches
+            ]
+            if moments:
+                self._planned = (since, min(moments))
         for contract_id in account.contracts_with_orders():
             position = account.positions.get(contract_id)
             if (
@@ -157,6 +161,13 @@ class NoStopLossGraceRule(Rule):
             ):
                 moments.append((view.now // SECOND_US + 1) * SECOND_US)
         return min(moments, default=None)
+
+    def _next_step(self, started: int, now: int) -> int:
+        passed = now - started
+        for step in self._steps:
+            if step > passed:
+                return started + step
+        return started + (passed // READ_EVERY_US + 1) * READ_EVERY_US
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """How long the worst position has been without a stop."""

@@ -25,13 +25,15 @@ class ScheduledFlattenRule(Rule):
 
     def __init__(self, config: ScheduledFlatten) -> None:
         super().__init__(config)
-        self._cached: tuple[int, int, list[int]] = (0, 0, [])
+        self._day = (0, 0)
+        self._found: list[int] = []
 
     def _times(self, view: View) -> list[int]:
         """The instants of the trading day at which the rule closes."""
-        if self._cached[:2] != (view.day_start, view.day_end):
-            self._cached = (view.day_start, view.day_end, self._find(view))
-        return self._cached[2]
+        day = (view.day_start, view.day_end)
+        if self._day != day:
+            self._day, self._found = day, self._find(view)
+        return self._found
 
     def _find(self, view: View) -> list[int]:
         tz = zone(self.config.timezone)

@@ -71,9 +71,10 @@ class TradeManagementRule(Rule):
             return NOTHING
         here = view.contract_id
         verdicts = [] if here is None else [move for move in self._moving if move.contract_id != here]
-        for gone in [known for known in self._followed if known not in account.positions]:
-            del self._followed[gone]
-            self._changed = True
+        if self._followed.keys() != account.positions.keys():
+            for gone in self._followed.keys() - account.positions.keys():
+                del self._followed[gone]
+                self._changed = True
         for position in view.positions(account):
             contract = view.market.contracts.get(position.contract_id)
             price = view.market.price_of(position)
