@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from shared.arguments import folder
+from shared.arguments import add_home
 
 USAGE_ERROR = 2
 TERMINATED = 143
@@ -20,30 +20,31 @@ def _parser() -> argparse.ArgumentParser:
         prog="riskd",
         description="Watches futures trading accounts on the ProjectX Gateway and enforces risk rules.",
     )
-    parser.add_argument("--version", action="store_true", help="print the version and end")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, help_text: str, *, home: bool = False) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help_text, description=help_text)
         if home:
-            made.add_argument(
-                "--home",
-                type=folder,
-                metavar="DIR",
-                help="home folder (else RISK_MANAGER_HOME, else the usual place)",
-            )
+            add_home(made)
         return made
 
     command("run", "Run the daemon until Ctrl+C, SIGTERM or the service's stop.", home=True)
     demo = command("demo", "Show every rule at work against a simulated gateway; nothing to set up.")
     demo.add_argument("--headless", action="store_true", help="without the window")
-    demo.add_argument("--seed", type=int, default=7, help="seed of the simulated market")
-    demo.add_argument("--speed", type=_positive, default=1.0, help="how many times faster the script runs")
-    demo.add_argument("--duration", type=_positive, metavar="S", help="with the window: close it after so many seconds")
+    demo.add_argument("--seed", type=int, default=7, metavar="N", help="seed of the simulated market (default: 7)")
+    demo.add_argument(
+        "--speed", type=_positive, default=1.0, metavar="X", help="run the script X times as fast (default: 1)"
+    )
+    demo.add_argument("--duration", type=_positive, metavar="S", help="with the window: close it after S seconds")
     simulate = command("simulate", "Run the simulated ProjectX gateway alone.")
-    simulate.add_argument("--port", type=_port, default=0, help="TCP port on 127.0.0.1; 0 means any free one")
-    simulate.add_argument("--seed", type=int, help="seed of the simulated market (else the script's, else 1)")
-    simulate.add_argument("--script", metavar="FILE", help="scenario to play")
+    simulate.add_argument(
+        "--port", type=_port, default=0, metavar="P", help="TCP port on 127.0.0.1 (default: any free one)"
+    )
+    simulate.add_argument(
+        "--seed", type=int, metavar="N", help="seed of the simulated market (default: the script's, else 1)"
+    )
+    simulate.add_argument("--script", metavar="FILE", help="scenario to play, a YAML file")
     command("check", "Check all configuration files and print every error.", home=True)
     replay = command(
         "replay", "Run a recorded day through a configuration and print what it would have done.", home=True
@@ -52,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         "journal", metavar="JOURNAL", help="a trading day, such as 2026-12-02, or a file of data/journal"
     )
     replay.add_argument("--config", metavar="FILE", help="another risk_config.yaml, shown side by side")
-    status = command("status", "Ask the running daemon how it is.", home=True)
-    status.add_argument("--json", action="store_true", help="as JSON")
+    status = command("status", "Ask the running daemon for its state and that of every account.", home=True)
+    status.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     # Its own options are parsed where they are carried out; see `main`.
     command("service", "Install, remove or control the Windows service (riskd service --help).")
     return parser
@@ -80,10 +81,11 @@ def _ended_by_sigterm(code: int) -> Iterator[None]:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1e6:
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return number
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if 0 < number < 1e6:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1000000")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

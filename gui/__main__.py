@@ -8,22 +8,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.arguments import folder
+from shared.arguments import add_home
 from shared.paths import find_home
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="riskgui", description="Tray program and dashboard of Risk Manager.")
-    made.add_argument(
-        "--home",
-        type=folder,
-        metavar="DIR",
-        help="home folder (default: RISK_MANAGER_HOME, else the platform's place)",
-    )
+    add_home(made)
     made.add_argument("--minimized", action="store_true", help="start in the tray, without a window")
-    made.add_argument("--admin", action="store_true", help="the admin window; needs the rights to read the admin key")
-    made.add_argument("--version", action="store_true", help="print the version and end")
+    made.add_argument(
+        "--admin", action="store_true", help="show the admin window; it needs the rights to read the admin key"
+    )
+    made.add_argument("--version", action="store_true", help="print the version and exit")
     return made
 
 

@@ -49,14 +49,18 @@ def command(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="riskd service", description="The Windows service that runs the daemon.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    install = commands.add_parser("install", help="install or upgrade; keeps configuration, state and lockouts")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+    install = command("install", "install or upgrade; keeps configuration, state and lockouts")
     install.add_argument("--target", metavar="DIR", help="where the program goes (default: below Program Files)")
     install.add_argument("--take-over", action="store_true", help="use a home folder that a user made")
     install.add_argument("--allow-downgrade", action="store_true", help="put an older version over a newer one")
     install.add_argument("--no-start", action="store_true", help="register the service without starting it")
     install.add_argument("--no-autostart", action="store_true", help="do not start the tray app at logon")
     install.add_argument("--dry-run", action="store_true", help="print the steps and their reasons, change nothing")
-    uninstall = commands.add_parser("uninstall", help="remove the service and the program")
+    uninstall = command("uninstall", "remove the service and the program")
     data = uninstall.add_mutually_exclusive_group()
     data.add_argument("--keep-data", action="store_true", help="keep configuration, state and logs")
     data.add_argument("--purge", action="store_true", help="delete configuration, state and logs too")
@@ -70,14 +74,12 @@ def _parser() -> argparse.ArgumentParser:
         ("restart", "stop and start; locks stay"),
         ("status", "print the state; exit code 0 when it runs, else 1"),
     ):
-        commands.add_parser(name, help=text)
+        command(name, text)
     for name in ASKED:
         code = "the current code of the second factor, if one is set up"
         commands.choices[name].add_argument("--second-factor", metavar="CODE", help=code)
-    for command in commands.choices.values():
-        command.add_argument(
-            "--home", type=folder, metavar="DIR", help="home folder (default: the installed service's)"
-        )
+    for made in commands.choices.values():
+        made.add_argument("--home", type=folder, metavar="DIR", help="home folder (default: the installed service's)")
     return parser
 
 
