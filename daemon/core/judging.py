@@ -110,8 +110,7 @@ class Judge:
         view.begin(contract_id)
         for state in states:
             rule = state.rule
-            if state.failed:
-                view.contract_id = None
+            view.contract_id = None if state.failed else contract_id
             try:
                 state.verdicts = verdicts = rule.judge(account, view)
                 for verdict in verdicts:
@@ -121,7 +120,6 @@ class Judge:
                     limit_warnings.warn(account, state, percent, view, out)
             except Exception as error:  # noqa: BLE001 - law 9: one broken rule stays one
                 failures.report(account, state, error, view.now, out)
-            view.contract_id = contract_id
         return states
 
     def recall_warnings(self, account: AccountState) -> None:

@@ -21,7 +21,7 @@ class MaxContractsRule(Rule):
 
     def __init__(self, config: MaxContracts) -> None:
         super().__init__(config)
-        self._judged = 0
+        self._percent = 0
 
     def _count(self, account: AccountState) -> int:
         sizes = [position.size for position in account.positions.values()]
@@ -30,18 +30,18 @@ class MaxContractsRule(Rule):
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         count, limit = self._count(account), self.config.limit
-        self._judged = count
         if count <= limit:
+            self._percent = min(99, percent_of(count, limit)) if count > 0 else 0  # a full limit is not yet a breach
             return NOTHING
+        self._percent = 100
         reason = f"{count} contracts ({self.config.count_type}) are more than the limit of {limit}"
         if self.config.close_all:
             return [Flatten(contract_id, f"{reason}; everything is closed.") for contract_id in account.positions]
         return [LimitTotal(limit, self.config.count_type, f"{reason}; reduced to the limit.")]
 
     def percent(self, account: AccountState, view: View) -> int | None:
-        """Share of the limit; a full limit is not yet a breach."""
-        count, limit = self._judged, self.config.limit
-        return min(99, percent_of(count, limit)) if 0 < count <= limit else 100 * (count > limit)
+        """Share of the limit."""
+        return self._percent
 
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """Contracts held of contracts allowed."""

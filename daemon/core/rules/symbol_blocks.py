@@ -29,18 +29,18 @@ class SymbolBlocksRule(Rule):
         """See `Rule.judge`."""
         if not (account.positions or account.orders or account.memory.get(_MEMORY)):
             return NOTHING
-        names = view.market.names
+        names, allowed = view.market.names, self._blocked.isdisjoint
         verdicts: list[Verdict] = []
         held: dict[str, object] = {}
         for position in account.positions.values():
-            if not self._blocked.isdisjoint(names(position.contract_id)):
+            if not allowed(names(position.contract_id)):
                 since = self._since(account, position)
                 held[position.contract_id] = [position.size, position.created_at, since]
                 verdicts.append(self._verdict(position.contract_id, f"position {position.contract_id} {since}", view))
         if held or _MEMORY in account.memory:
             account.remember(_MEMORY, held)
         for contract_id in account.contracts_with_orders():
-            if not self._blocked.isdisjoint(names(contract_id)):
+            if not allowed(names(contract_id)):
                 for order in account.orders_of(contract_id):
                     verdicts.append(self._verdict(contract_id, f"order {order.order_id}", view))
         return verdicts

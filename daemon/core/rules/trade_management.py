@@ -191,10 +191,16 @@ class TradeManagementRule(Rule):
 
     def next_due(self, account: AccountState, view: View) -> int | None:
         """When a move that came too soon after the last one, or was refused, may be made."""
-        moments = [followed.moved_at + MOVE_EVERY_US for followed in self._followed.values() if followed.moved_at]
-        moments += [at + REFUSED_PAUSE_US for _, at in account.refused_moves.values()]
-        due = [at for at in moments if at > view.now]
-        return min(due, default=None)
+        due = None
+        for followed in self._followed.values():
+            again = followed.moved_at + MOVE_EVERY_US
+            if again > view.now and (due is None or again < due):
+                due = again
+        for _, refused_at in account.refused_moves.values():
+            again = refused_at + REFUSED_PAUSE_US
+            if again > view.now and (due is None or again < due):
+                due = again
+        return due
 
     def watch(self, account: AccountState, position: Position, view: View, level: int) -> Watch:
         """See `Rule.watch`."""

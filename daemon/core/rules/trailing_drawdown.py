@@ -49,6 +49,7 @@ class TrailingDrawdownRule(Rule):
         self._high: int | None = None
         self._balance = BalanceInFlight()
         self._base = 0
+        self._percent = 0
 
     def _equity(self, account: AccountState, view: View) -> int:
         amount, scale = view.total_open_pnl(account)
@@ -102,6 +103,7 @@ class TrailingDrawdownRule(Rule):
         )
         high = self._highest(account, account.balance, view)
         floor, equity = self._floor(high), self._equity(account, view)
+        self._percent = percent_of(max(0, high - equity), high - floor)
         if equity > floor:
             return NOTHING
         reason = (
@@ -132,17 +134,16 @@ class TrailingDrawdownRule(Rule):
         """Share of the distance from the highest to the floor that is used up."""
         if account.balance is None or self._high is None:
             return None
-        room = self._high - self._floor(self._high)
-        return percent_of(max(0, self._high - self._equity(account, view)), room)
+        return self._percent
 
     def gauge(self, account: AccountState, view: View) -> Gauge | None:
         """Equity against the floor."""
         if account.balance is None or self._high is None:
             return Gauge("balance not known", dollars(self._amount), None)
-        floor = self._floor(self._high)
+        floor, equity = self._floor(self._high), self._equity(account, view)
         return Gauge(
-            dollars(self._equity(account, view)),
+            dollars(equity),
             f"floor {dollars(floor)}",
-            self.percent(account, view),
+            percent_of(max(0, self._high - equity), self._high - floor),
             f"highest {dollars(self._high)}",
         )
