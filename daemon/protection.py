@@ -8,7 +8,7 @@ No clock, file or network here: time comes as an argument, storage and the reset
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from pydantic import BaseModel, ValidationError
 from daemon.config_errors import ConfigError, ConfigErrors
 from daemon.config_files import (
     FILES,
-    MODELS,
     Configuration,
     FileName,
     LoadedFiles,
@@ -26,9 +25,10 @@ from daemon.config_files import (
     load_files,
 )
 from daemon.config_loader import write_templates
-from daemon.config_state_store import FileStateStore, StateStore, StateUnreadable, seal, unseal
-from shared.config import AccountsConfig, LoginConfig, ResetConfig, RiskConfig
-from shared.config_changes import Change, diff, split, tree_of
+from daemon.config_state_store import FileStateStore, StateStore, StateUnreadable
+from daemon.config_trees import patched, read_state, state_text, value_at
+from shared.config import LoginConfig, ResetConfig
+from shared.config_changes import Change, diff, split
 from shared.login_changes import changed_keys, with_keys_in_force
 from shared.paths import Home
 
@@ -145,7 +145,7 @@ class ConfigState:
         damage: list[ConfigError] = []
         try:
             text = store.load()
-            stored = _restore(text) if text is not None else None
+            stored = read_state(text) if text is not None else None
         except StateUnreadable as error:
             stored = None
             message = f"can't be used ({error}); the configuration files apply as they are, check them"
@@ -293,11 +293,11 @@ class ConfigState:
         ]
         for changes in ([chosen], related):
             patch = [
-                {"path": list(waiting.change.steps), "value": _value_at(self._active, chosen.file, waiting.change)}
+                {"path": list(waiting.change.steps), "value": value_at(self._active, chosen.file, waiting.change)}
                 for waiting in changes
             ]
             try:
-                part = _patched(self._wished.part(chosen.file), patch)
+                part = patched(self._wished.part(chosen.file), patch)
             except ValidationError:
                 continue
             self.propose([part], at)
@@ -315,16 +315,7 @@ class ConfigState:
         self, active: Configuration, wished: Configuration, effective_at: int | None, no_reset_before: int
     ) -> None:
         """Store first, then adopt: what is in force is always on disk."""
-        self._store.save(
-            seal(
-                {
-                    "active": {file: _stored(active.part(file)) for file in FILES},
-                    "wished": {file: _stored(wished.part(file)) for file in FILES},
-                    "effective_at": effective_at,
-                    "no_reset_before": no_reset_before,
-                }
-            )
-        )
+        self._store.save(state_text(active, wished, effective_at, no_reset_before))
         self._active, self._wished = active, wished
         self._effective_at, self._no_reset_before = effective_at, no_reset_before
 
@@ -355,68 +346,3 @@ def _diff(old: Configuration, new: Configuration, file: FileName) -> list[Change
 def _group(change: Change) -> tuple[str, ...]:
     """The rule, login, day or section a change belongs to."""
     return change.steps[: 4 if change.steps[0] == "accounts" else 2]
-
-
-def _stored(part: BaseModel) -> dict[str, Any]:
-    tree = tree_of(part)
-    if isinstance(part, AccountsConfig):
-        for login, plain in zip(part.logins, tree["logins"], strict=True):
-            plain["api_key"] = login.api_key.get_secret_value()
-    return tree
-
-
-def _restore(text: str) -> tuple[Configuration, Configuration, int | None, int]:
-    state = unseal(text)
-    try:
-        active, wished = (
-            configuration_of({file: MODELS[file].model_validate(state[which][file]) for file in FILES})
-            for which in ("active", "wished")
-        )
-        effective_at, no_reset_before = state["effective_at"], state["no_reset_before"]
-    except (KeyError, TypeError, ValidationError) as error:
-        raise StateUnreadable("the stored configuration does not fit this version of the program") from error
-    if not isinstance(no_reset_before, int) or not isinstance(effective_at, int | None):
-        raise StateUnreadable("the stored configuration state is damaged")
-    return active, wished, effective_at, no_reset_before
-
-
-def _by_login(part: BaseModel) -> dict[str, Any]:
-    """Plain values of a part under the steps that `Change` uses: logins by user name."""
-    tree = _stored(part)
-    if isinstance(part, AccountsConfig):
-        tree["logins"] = {
-            plain["username"]: {key: value for key, value in plain.items() if key != "username"}
-            for plain in tree["logins"]
-        }
-    return tree
-
-
-def _value_at(configuration: Configuration, file: FileName, change: Change) -> Any:
-    """What ``change`` changed, as it is in force."""
-    part = configuration.part(file)
-    steps = change.steps
-    if isinstance(part, RiskConfig) and steps[0] == "accounts":
-        # Compared by what it amounts to, so it is taken back to that too.
-        tree: Any = tree_of(part.rules_for(int(steps[1])))
-        steps = steps[3:]
-    else:
-        tree = _by_login(part)
-    for step in steps:
-        tree = tree.get(step) if isinstance(tree, dict) else None
-    return tree
-
-
-def _patched(part: BaseModel, patch: Sequence[Mapping[str, Any]]) -> BaseModel:
-    tree = _by_login(part)
-    for entry in patch:
-        *above, last = entry["path"]
-        inner = tree
-        for step in above:
-            inner = inner.setdefault(step, {})
-        if entry["value"] is None:
-            inner.pop(last, None)
-        else:
-            inner[last] = entry["value"]
-    if isinstance(part, AccountsConfig):
-        tree["logins"] = [{"username": name, **login} for name, login in tree["logins"].items()]
-    return type(part).model_validate(tree)
