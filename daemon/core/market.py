@@ -123,7 +123,10 @@ class Market:
         are held, and what is known from an earlier time may be hours old.
         """
         book = self.books.get(position.contract_id)
-        if book is None or book.at + FRESH_US < position.opened_at or book.at + STALE_QUOTE_US < position.increased_at:
+        if book is None:
+            return None
+        at = book.at
+        if at + FRESH_US < position.opened_at or at + STALE_QUOTE_US < position.increased_at:
             return None
         price = book.bid if position.size > 0 else book.ask
         return price or book.last or None
@@ -138,10 +141,11 @@ class Market:
         between ticks. signed ticks x tickValue x size, by the gateway's contract data.
         """
         contract = self.contracts.get(position.contract_id)
-        price = self.price_of(position)
-        if contract is None or contract.tick_size <= 0 or price is None or position.average_price <= 0:
+        price, average = self.price_of(position), position.average_price
+        if price is None or contract is None or average <= 0:
             return None
-        return (price - position.average_price) * contract.tick_value * position.size, contract.tick_size
+        tick = contract.tick_size
+        return ((price - average) * contract.tick_value * position.size, tick) if tick > 0 else None
 
     def unrealized_by_contract(self, positions: Iterable[Position]) -> dict[str, tuple[int, int]]:
         """`unrealized_exactly` of every position that has a price, by contract id."""
