@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from itertools import pairwise
+from typing import Any
 
 from daemon.broker import Answer
 from daemon.core.decisions import Action, Alert
@@ -20,8 +22,8 @@ from daemon.core.events import (
 from daemon.core.state import AccountState
 from daemon.enforcer import Enforcer, Outcome
 from shared.models import ActionKind, ActionResult
-from tests.daemon.enforcer_broker import ACCOUNT, EVENT_DELAY, Call, FakeBroker
-from tests.daemon.virtual_time import VirtualClock
+from tests.daemon.enforcer_broker import ACCOUNT, EVENT_DELAY, MNQ, Call, FakeBroker
+from tests.daemon.virtual_time import VirtualClock, run
 
 
 class FakeCore:
@@ -238,3 +240,36 @@ class World:
         assert await self.enforcer.stop(5.0)
         await self.core.close()
         assert self.broker.violations == [], self.broker.violations
+
+
+def in_world(test: Callable[[World], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run a test in a world of its own, and hold that to the laws."""
+
+    def wrapped() -> None:
+        async def main() -> None:
+            world = World()
+            await test(world)
+            await world.end()
+
+        run(main)
+
+    wrapped.__name__ = test.__name__
+    wrapped.__doc__ = test.__doc__
+    return wrapped
+
+
+async def held(world: World, contract: str = MNQ, size: int = 5, account: int = ACCOUNT) -> None:
+    """The trader holds a position, long enough ago for everything to have come to rest."""
+    world.broker.trade(contract, size, account)
+    await asyncio.sleep(40)
+
+
+def times(calls: list[Call]) -> list[float]:
+    """When the calls were made, in seconds of virtual time."""
+    return [call.at for call in calls]
+
+
+def gaps(calls: list[Call]) -> list[float]:
+    """Seconds between one call and the next."""
+    at = times(calls)
+    return [round(later - earlier, 3) for earlier, later in pairwise(at)]
