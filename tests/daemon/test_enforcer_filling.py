@@ -9,7 +9,6 @@ from shared.models import ActionResult
 from tests.daemon.enforcer_broker import ACCOUNT, MNQ, Fault, Push, unreadable
 from tests.daemon.enforcer_world import World, held, in_world
 
-
 # --- sizes that no fill explains
 
 
