@@ -1,4 +1,4 @@
-"""The socket on a real port: calls, errors, subscriptions, admin sessions, ports that are taken."""
+"""The socket on a real port: calls, errors, subscriptions, ports that are taken."""
 
 from __future__ import annotations
 

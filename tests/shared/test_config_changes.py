@@ -1,4 +1,4 @@
-"""What changes do to the protection: tables by kind of value, and laws over any two configurations."""
+"""What each change does to the protection, in tables by kind of value; the laws are in test_config_change_laws.py."""
 
 from collections.abc import Callable
 from typing import Any

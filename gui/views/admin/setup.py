@@ -315,7 +315,8 @@ class SetupPage(AdminPage):
         names = ", ".join(str(row["name"]) for row in self.accounts.rows)
         words = f"The daemon watches {names} around the clock."
         if waiting:
-            words += f" {wording.counted(waiting, 'change')} to less protection than now will take effect at the reset."
+            one, many = "change that loosens the present rules waits", "changes that loosen the present rules wait"
+            words += f" {wording.counted(waiting, one, many)} for the reset."
         self.done.say("shield-check", "Protected", words)
         self._show(5)
 
