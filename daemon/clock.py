@@ -192,11 +192,10 @@ class TrustedClock:
 
 
 class ManualClock:
-    """A clock that moves only when told to. For tests and replay."""
+    """A clock that moves only when told to. For tests."""
 
     def __init__(self, at: int = 1_750_000_000 * SECOND_US) -> None:
         self._at = at
-        self._suspect = False
 
     def now(self) -> int:
         """The time it was set to, microseconds UTC."""
@@ -236,7 +235,7 @@ class ManualClock:
 
     @property
     def offset_seconds(self) -> float:
-        """None."""
+        """Always 0."""
         return 0.0
 
     def high_water(self) -> int | None:
