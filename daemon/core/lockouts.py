@@ -5,16 +5,6 @@ from __future__ import annotations
 from daemon.core.decisions import Lockout
 from daemon.core.rule import allowed_size
 from daemon.core.state import SETTLING_US, AccountState, Growth, Market
-from shared.models import LockoutKind
-
-WHOLE_ACCOUNT_TEXT = {
-    LockoutKind.HARD: "nothing may be held",
-    LockoutKind.MANUAL: "nothing may be held",
-    LockoutKind.API: "nothing may be held",
-    LockoutKind.SESSION: "nothing may be held outside the session",
-    LockoutKind.SYMBOL: "nothing may be held in this symbol",
-    LockoutKind.COOLDOWN: "no new exposure",
-}
 
 
 def covers(lockout: Lockout, contract_id: str, market: Market) -> bool:

@@ -108,7 +108,6 @@ class HubSupervisor:
         self.state = HubState.OFF
         self.reason = ""
         self.link: Link | None = None
-        self.rebuilds = 0
         self.down_since: float | None = None
 
     @property
@@ -234,7 +233,6 @@ class HubSupervisor:
         pauses = self._timings.hub_backoff
         pause = pauses[min(self._attempt, len(pauses) - 1)] * (1 - self._random.random() / 3)
         self._attempt += 1
-        self.rebuilds += 1
         self.state = HubState.WAITING
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):

@@ -141,7 +141,7 @@ async def measure() -> int:
                 p50, p99 = percentiles(await desk.breaches())
                 memory = desk.process.memory_info().rss / 2**20
                 simulator.set_quotes_per_second(0)
-                await asyncio.sleep(15)  # until stale quotes have been told
+                await asyncio.sleep(75)  # until stale quotes have been told, and no entry is of the last minute
                 idle = await desk.load(IDLE_SECONDS)
             finally:
                 await end(process)

@@ -183,7 +183,7 @@ async def test_late_events(sim: Simulator, wire: Wire) -> None:
 
 async def test_late_events_find_the_new_connection(sim: Simulator, wire: Wire) -> None:
     hub = await wire.subscribed(101)
-    sim.faults.add(effects.Late(0.2), event="position", count=1)
+    sim.faults.add(effects.Late(1.0), event="position", count=1)
     sim.trader(101).buy("MNQ", 1)
     sim.faults.add(effects.Close(1006))
     await hub.close_code()

@@ -277,10 +277,12 @@ class LosingPositionAddsRule(Rule):
 
     def next_due(self, account: AccountState, view: View) -> int | None:
         """When an increase that no fill has explained is judged by itself."""
-        return min(
-            (left.until for known in self._followed.values() for left in known.unexplained if left.losing),
-            default=None,
-        )
+        due = None
+        for known in self._followed.values():
+            for left in known.unexplained:
+                if left.losing and (due is None or left.until < due):
+                    due = left.until
+        return due
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the adds that would be one too many, of the position with the most."""

@@ -90,25 +90,27 @@ class NoStopLossGraceRule(Rule):
         since = self._since(account)
         if not account.positions and not since:
             return ()
+        changes: dict[str, list[int] | None] = {}
         if not self._begun:
             self._begun = True
-            since = {held: known for held, known in since.items() if _is_same(account.positions.get(held), known[0])}
+            others = [held for held, (at, _) in since.items() if not _is_same(account.positions.get(held), at)]
+            changes = dict.fromkeys(others)
+            since = {held: known for held, known in since.items() if held not in changes}
+        if not since.keys() <= account.positions.keys():
+            changes.update(dict.fromkeys(since.keys() - account.positions.keys()))
         verdicts: list[Verdict] = []
-        kept, now_unprotected = account.memory.get(_MEMORY, {}), {}
-        if view.contract_id is not None:
-            now_unprotected = {held: kept[held] for held in since if held != view.contract_id}
         for position in view.positions(account):
             contract_id = position.contract_id
             covered = self._covered(account, position, view)
             if covered >= abs(position.size):
+                if contract_id in since:
+                    changes[contract_id] = None
                 continue
             direction = 1 if position.size > 0 else -1
             started, before = since.get(contract_id, (view.now, 0))
-            if before == direction:
-                now_unprotected[contract_id] = kept[contract_id]
-            else:  # new, or turned round: another position
+            if before != direction:  # new, or turned round: another position
                 started = view.now
-                now_unprotected[contract_id] = [started, direction]
+                changes[contract_id] = [started, direction]
             due = started + self._grace
             if view.now < due or contract_id in account.latches:
                 continue
@@ -122,9 +124,16 @@ class NoStopLossGraceRule(Rule):
                 f"{symbol} had {stops} for {duration_text(self.config.grace_period_seconds)}; the position is closed."
             )
             verdicts.append(Flatten(contract_id, reason))
-        if now_unprotected or since:
-            account.remember(_MEMORY, now_unprotected)
+        if changes:
+            self._keep(account, changes)
         return verdicts
+
+    @staticmethod
+    def _keep(account: AccountState, changes: dict[str, list[int] | None]) -> None:
+        """Remember since when each position is unprotected; None: it is no longer."""
+        kept = {held: values for held, values in account.memory.get(_MEMORY, {}).items() if held not in changes}
+        kept.update({held: values for held, values in changes.items() if values is not None})
+        account.remember(_MEMORY, kept)
 
     def percent(self, account: AccountState, view: View) -> int | None:
         """Share of the grace that has passed for the position that has been without a stop longest."""
