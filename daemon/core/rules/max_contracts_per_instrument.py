@@ -8,6 +8,8 @@ from daemon.core.rule import Flatten, Gauge, Reduce, Rule, Trigger, Verdict, Vie
 from daemon.core.state import AccountState, Market
 from shared.config import MaxContractsPerInstrument
 
+_BREACHED = 101
+
 
 class MaxContractsPerInstrumentRule(Rule):
     """Breached when the contracts of a symbol, over all its expiries, are more than its limit."""
@@ -45,14 +47,13 @@ class MaxContractsPerInstrumentRule(Rule):
     def judge(self, account: AccountState, view: View) -> Sequence[Verdict]:
         """See `Rule.judge`."""
         verdicts: list[Verdict] = []
-        self._percent = None
+        percent = -1
         for symbol, (held, limit) in self._figures(account, view.market).items():
             excess = held - limit
             if excess <= 0:
-                # A full limit is not yet a breach.
-                self._percent = max(self._percent or 0, min(99, percent_of(held, limit)))
+                percent = max(percent, percent_of(held, limit))
                 continue
-            self._percent = 100
+            percent = _BREACHED
             positions, market = account.positions, view.market
             contract_ids = [contract_id for contract_id in positions if market.symbol(contract_id) == symbol]
             reason = f"{held} {symbol} are more than the limit of {limit}"
@@ -68,6 +69,8 @@ class MaxContractsPerInstrumentRule(Rule):
                 if taken:
                     verdicts.append(Reduce(contract_id, size - taken, f"{reason}; reduced to the limit."))
                     excess -= taken
+        # A full limit is not yet a breach.
+        self._percent = None if percent < 0 else 100 if percent == _BREACHED else min(99, percent)
         return verdicts
 
     @staticmethod
