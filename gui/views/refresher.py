@@ -1,4 +1,4 @@
-"""Gathers changes: a burst of quotes repaints at most ten times a second, what is urgent is shown at once."""
+"""Gathers changes: a burst of quotes repaints at most seven times a second, what is urgent is shown at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui.app_state import URGENT_TOPICS, AppState, Change
 
-INTERVAL_MS = 100
+INTERVAL_MS = 150
 
 
 class Refresher(QObject):

@@ -1,4 +1,4 @@
-"""Figures, pills and bars that paint themselves: they change up to ten times a second and must stay cheap."""
+"""Figures, pills and bars that paint themselves: they change up to seven times a second and must stay cheap."""
 
 from __future__ import annotations
 
