@@ -158,19 +158,27 @@ class Poller:
     async def _poll(self, account: MonitoredAccount, now: float) -> None:
         account_id = account.account_id
         priority = Priority.RECONCILE if account_id in self._urgent else Priority.POLL
+        # Side by side: what cannot be read keeps nothing else from being read, or from being compared.
+        reads: list[Awaitable[list[Surprise] | None]] = [
+            self._reconciler.positions(account, priority),
+            self._reconciler.orders(account, priority),
+        ]
         if self._trades_due[account_id] <= now or not self._login.user_hub_up:
-            await self._reconciler.trades(account, priority)
-            self._trades_due[account_id] = now + self._timings.trades_poll
-        reads = [self._reconciler.positions(account, priority), self._reconciler.orders(account, priority)]
+            reads.insert(0, self._trades(account, priority, now))
         results = await asyncio.gather(*reads, return_exceptions=True)
-        surprises: list[Surprise] = []
+        self._compare(account, [found for result in results if isinstance(result, list) for found in result])
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-            surprises.extend(result)
         self._urgent.discard(account_id)
+
+    async def _trades(self, account: MonitoredAccount, priority: Priority, now: float) -> None:
+        await self._reconciler.trades(account, priority)
+        self._trades_due[account.account_id] = now + self._timings.trades_poll
+
+    def _compare(self, account: MonitoredAccount, surprises: list[Surprise]) -> None:
         if surprises and self._login.user_hub_up and account.reconciled:
-            task = asyncio.create_task(self._judge(account, surprises), name=f"judge {account_id}")
+            task = asyncio.create_task(self._judge(account, surprises), name=f"judge {account.account_id}")
             self._judging.add(task)
             task.add_done_callback(self._judging.discard)
 

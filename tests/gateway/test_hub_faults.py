@@ -175,6 +175,23 @@ async def test_stream_when_frozen_is_found_by_the_poll_and_rebuilt() -> None:
         await eventually(w.ready)
 
 
+@pytest.mark.parametrize("hub", ["up", "refused"])
+async def test_position_that_was_not_pushed_is_found_by_the_poll_though_trades_cannot_be_read(hub: str) -> None:
+    async with world(timings=replace(FAST, trades_poll=0.1)) as w:
+        w.sim.faults.add(fx.HttpStatus(500), path="Trade/search")
+        if hub == "refused":
+            w.sim.faults.add(fx.HttpStatus(500), path="hubs/user/negotiate")
+            w.sim.faults.add(fx.Close(1006), hub="user", count=1)
+            await eventually(lambda: not w.ready() and not w.sim.connections("user"))
+        failed = w.count("Trade/search")
+        await eventually(lambda: w.count("Trade/search") > failed, what="due, and refused")
+        w.sim.faults.add(fx.Drop(), event="*", count=20)
+        w.sim.trader(101).buy("MNQ", 2)
+        await eventually(lambda: any(len(s.positions) == 1 for s in w.of(PositionsSnapshot, 101)), 3, "found by poll")
+        if hub == "up":
+            await eventually(lambda: w.alerted("without being pushed"), 3)
+
+
 async def test_stream_when_merely_late_is_left_alone() -> None:
     async with world(timings=replace(FAST, announce=0.8)) as w:
         number = w.sim.connections("user")[0].number
