@@ -69,7 +69,7 @@ _seen: set[str] = set()
 _held: dict[int, Callable[[], None]] = {}
 _passed: list[int] = [0]
 
-_API_LOGGERS: Final = ("project_x_py", "pysignalr", "websockets", "httpx", "httpcore", "hpack", "h2")
+_API_LOGGERS: Final = ("project_x_py", "pysignalr", "websockets", "aiohttp", "httpx")
 _QUIET_LOGGERS: Final = {
     "sqlalchemy": logging.WARNING,
     "alembic": logging.WARNING,
@@ -77,8 +77,6 @@ _QUIET_LOGGERS: Final = {
     "asyncio": logging.WARNING,
     "keyring": logging.WARNING,
     "aiohttp": logging.WARNING,
-    "httpcore": logging.WARNING,
-    "hpack": logging.WARNING,
     "httpx": logging.WARNING,
     "websockets": logging.WARNING,
     "pysignalr": logging.WARNING,

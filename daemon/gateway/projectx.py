@@ -11,22 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import Any, Final
 
 # httpx imports its own command line, and with it click, rich and pygments, where they are installed: 5 MiB for nothing.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-# httpcore looks for sniffio four times a request, through all of sys.path: 160 us to learn of asyncio.
-sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
-import httpx  # noqa: E402
 import orjson  # noqa: E402
 from project_x_py.client import ProjectX  # noqa: E402
 from project_x_py.models import ProjectXConfig  # noqa: E402
@@ -38,17 +33,17 @@ from pysignalr.protocol.json import JSONProtocol  # noqa: E402
 from daemon.clock import Clock  # noqa: E402
 from daemon.core.units import to_micros  # noqa: E402
 from daemon.credentials import redact  # noqa: E402
+from daemon.gateway.http_client import HttpClient  # noqa: E402
 from daemon.gateway.loopback import is_loopback  # noqa: E402
-from daemon.gateway.one_by_one import OneByOne, Turn  # noqa: E402
 from daemon.gateway.sdk_logging import configure_sdk_logging  # noqa: E402
 from daemon.gateway.supervisor import HubError, HubKind  # noqa: E402
 from daemon.gateway.wire_errors import (  # noqa: E402
     AnswerLostError,
-    NeverSentError,
     RateLimitedError,
     RejectedError,
     UnauthorizedError,
     WireError,
+    brief,
 )
 
 configure_sdk_logging()
@@ -78,21 +73,14 @@ class Addresses:
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request's turn, and what the response hook saw of it."""
+    """What was seen of one request's answer."""
 
     sent_at: int
-    turn: Turn
     status: int = 0
     retry_after: float | None = None
 
 
 _exchange: ContextVar[_Exchange | None] = ContextVar("_exchange", default=None)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """One for all logins: making it takes some 30 ms of the event loop."""
-    return httpx.create_ssl_context()
 
 
 class _NoLimit:
@@ -103,26 +91,12 @@ class _NoLimit:
 
 
 class _Client(ProjectX):
-    """The SDK's client with an HTTP client of our own: shorter connect time-out, and a hook on every response."""
+    """The SDK's client with an HTTP client of our own."""
 
-    connect_timeout: float = 3.0
-    on_request: Callable[[httpx.Request], Awaitable[None]]
-    on_response: Callable[[httpx.Response], Awaitable[None]]
-    trust_env: bool = True
+    make_http: Callable[[], HttpClient]
 
-    async def _create_client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            timeout=httpx.Timeout(
-                float(self.config.timeout_seconds), connect=self.connect_timeout, pool=self.connect_timeout
-            ),
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=60.0),
-            http2=self.base_url.startswith("https:"),
-            follow_redirects=False,
-            trust_env=self.trust_env,
-            verify=_tls(),
-            headers={"Accept": "application/json", "User-Agent": "RiskManager"},
-            event_hooks={"request": [self.on_request], "response": [self.on_response]},
-        )
+    async def _create_client(self) -> HttpClient:  # type: ignore[override]
+        return self.make_http()
 
 
 class RestClient:
@@ -140,11 +114,12 @@ class RestClient:
         self._clock = clock
         # Typed as Any: the SDK annotates `self` of its methods with a protocol that its own class does not fulfil.
         self._sdk: Any = _Client(username=username, api_key="", config=_config(addresses, read))
-        self._sdk.connect_timeout = connect
-        self._sdk.trust_env = not is_loopback(addresses.api_url)
-        self._sdk.on_request = self._built
-        self._sdk.on_response = self._seen
-        self._one_by_one = OneByOne()
+        self._sdk.make_http = lambda: HttpClient(
+            connect=connect,
+            read=read,
+            proxies=not is_loopback(addresses.api_url),
+            on_head=self._seen,
+        )
         self._sdk.rate_limiter = _NoLimit()
         self._closing: set[asyncio.Task[None]] = set()
         self.last_request_at = clock.monotonic()
@@ -188,8 +163,7 @@ class RestClient:
             await asyncio.wait(closing, timeout=2)
 
     async def _send(self, method: str, endpoint: str, body: dict[str, Any] | None) -> object:
-        turn = await self._one_by_one.turn()
-        seen = _Exchange(sent_at=self._clock.monotonic(), turn=turn)
+        seen = _Exchange(sent_at=self._clock.monotonic())
         self.last_request_at = seen.sent_at
         token = _exchange.set(seen)
         try:
@@ -198,23 +172,16 @@ class RestClient:
         except Exception as error:  # noqa: BLE001 - the SDK lets errors of four libraries through; all mean the same here
             raise _classified(error, seen) from None
         finally:
-            turn.end()
             _exchange.reset(token)
 
-    @staticmethod
-    async def _built(request: httpx.Request) -> None:
-        seen = _exchange.get()
-        if seen is not None:
-            seen.turn.end_when_written(request)
-
-    async def _seen(self, response: httpx.Response) -> None:
+    def _seen(self, status: int, headers: Mapping[str, str]) -> None:
         seen = _exchange.get()
         if seen is None:
             return
-        seen.status = response.status_code
-        if response.status_code == 429:
-            seen.retry_after = self._retry_after(response.headers.get("Retry-After", ""))
-        date = response.headers.get("Date")
+        seen.status = status
+        if status == 429:
+            seen.retry_after = self._retry_after(headers.get("Retry-After", ""))
+        date = headers.get("Date")
         if date:
             with contextlib.suppress(ValueError, TypeError):
                 self._clock.observe_date(to_micros(parsedate_to_datetime(date)), seen.sent_at)
@@ -228,7 +195,7 @@ class RestClient:
         return None
 
 
-async def _close_later(client: httpx.AsyncClient) -> None:
+async def _close_later(client: HttpClient) -> None:
     """Close an HTTP client in a while, or at once when cancelled."""
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(10.0)
@@ -256,15 +223,9 @@ def _classified(error: Exception, seen: _Exchange) -> WireError:
         return RejectedError(status)
     if status:
         return AnswerLostError(f"HTTP {status}" if status != 200 else "HTTP 200 without a JSON object")
-    cause = error.__cause__ if isinstance(error.__cause__, httpx.HTTPError) else error
-    if isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return NeverSentError(f"no connection ({_brief(cause)})")
-    return AnswerLostError(f"no answer ({_brief(cause)})")
-
-
-def _brief(error: BaseException) -> str:
-    text = redact(str(error)).strip()
-    return f"{type(error).__name__}: {text}"[:200] if text else type(error).__name__
+    if isinstance(error, WireError):
+        return error
+    return AnswerLostError(f"no answer ({brief(error)})")
 
 
 class _TolerantProtocol(JSONProtocol):
@@ -403,7 +364,7 @@ class HubLink:
         try:
             await self._connection.send(method, arguments)
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being sent ends this link
-            raise HubError(f"could not send {method} ({_brief(error)})") from None
+            raise HubError(f"could not send {method} ({brief(error)})") from None
 
     async def ended(self) -> HubError:
         """Wait for the end of the connection and return why."""
@@ -435,4 +396,4 @@ class HubLink:
         error = None if task.cancelled() else task.exception()
         status = getattr(getattr(error, "response", None), "status_code", None)
         refused = isinstance(error, AuthorizationError) or status in {401, 403}
-        self._end(HubError(_brief(error) if error else "the hub's task ended", unauthorized=refused))
+        self._end(HubError(brief(error) if error else "the hub's task ended", unauthorized=refused))

@@ -128,15 +128,19 @@ class AccountReads:
         """All working orders (Order/v2/query).
 
         Where that endpoint is missing, the open ones (Order/searchOpen) and those known to be pending or suspended.
-        An order that cannot be understood leaves those it may be as last known. Raises GatewayError, also if it may be
-        a market order: a close beside one that is not known could turn the position round.
+        An order that cannot be understood leaves those it may be as last known, and so do pages between which orders
+        came or went: what follows a gone one moves up, past the next page. Raises GatewayError, also if an order that
+        cannot be understood may be a market order: a close beside one that is not known could turn the position round.
         """
         started_at = self._clock.now()
         now = self._clock.monotonic()
         records: list[Any] | None = None
+        steady = True
         if now >= self._query_not_before:
             try:
-                records = await self._query(account_id, priority)
+                records, steady = await self._query(account_id, priority)
+                if not steady:
+                    records, steady = await self._query(account_id, priority)
             except EndpointRejectedError as error:
                 if error.status not in {400, 404, 405}:
                     raise
@@ -164,7 +168,7 @@ class AccountReads:
             if order.working:
                 orders[order.order_id] = order
         for key, known in mirror.orders.items():
-            if key not in orders and any(may_be_order(record, known) for record in odd):
+            if key not in orders and (not steady or any(may_be_order(record, known) for record in odd)):
                 orders[key] = known
         return OrdersSnapshot(self._clock.now(), account_id, started_at, tuple(orders.values()))
 
@@ -206,8 +210,8 @@ class AccountReads:
             self._told[kind, account_id] = day
             self._on_alert(text, str(error))
 
-    async def _query(self, account_id: int, priority: Priority) -> list[Any]:
-        """All pages of Order/v2/query.
+    async def _query(self, account_id: int, priority: Priority) -> tuple[list[Any], bool]:
+        """All pages of Order/v2/query, and whether their total has stayed the same: else orders may be missing.
 
         Undocumented, and therefore not relied upon: whether pageOffset counts pages or orders, and whether a page may
         come out smaller than asked for. totalCount tells whether there is more; without it, a page that is not full
@@ -215,6 +219,7 @@ class AccountReads:
         """
         collected: dict[Any, Any] = {}
         offset, by_order = 0, False
+        totals: set[int] = set()
         for page in range(_MAX_PAGES):
             answer = await self._rest.read(
                 "/Order/v2/query",
@@ -234,9 +239,11 @@ class AccountReads:
             before = len(collected)
             for index, (key, record) in enumerate(zip(keys, records, strict=True)):
                 collected[(page, index) if key is None else key] = record
+            if isinstance(total, int):
+                totals.add(total)
             whole = len(collected) >= total if isinstance(total, int) else len(records) < _PAGE
             if whole or len(collected) == before:
-                return list(collected.values())
+                return list(collected.values()), len(totals) <= 1
             offset = len(collected) if by_order else page + 1
         raise GatewayError(f"account {account_id} has more than {_PAGE * _MAX_PAGES} working orders")
 

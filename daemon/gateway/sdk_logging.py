@@ -12,7 +12,7 @@ from typing import Final
 from daemon.credentials import redact
 
 _SDK: Final = "project_x_py"
-_QUIET: Final = ("pysignalr", "pysignalr.client", "pysignalr.transport", "websockets", "httpx", "httpcore", "hpack")
+_QUIET: Final = ("pysignalr", "pysignalr.client", "pysignalr.transport", "websockets", "aiohttp", "httpx")
 
 
 class RedactSecrets(logging.Filter):

@@ -10,6 +10,8 @@ WireError
 
 from __future__ import annotations
 
+from daemon.credentials import redact
+
 
 class WireError(Exception):
     """Base of the tree above."""
@@ -48,3 +50,9 @@ class RejectedError(WireError):
 
 class AnswerLostError(WireError):
     """Everything else."""
+
+
+def brief(error: BaseException) -> str:
+    """The kind of an exception of a library and what it says, short and without secrets."""
+    text = redact(str(error)).strip()
+    return f"{type(error).__name__}: {text}"[:200] if text else type(error).__name__

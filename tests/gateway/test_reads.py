@@ -59,6 +59,36 @@ async def test_orders_when_in_pages_are_all_read(total: int, by_page: bool, habi
     assert [order.order_id for order in snapshot.orders] == list(range(1, total + 1))
 
 
+class Leaving(Pages):
+    """After every answer so many of the first orders are gone."""
+
+    def __init__(self, total: int, leave: list[int], *, by_page: bool) -> None:
+        super().__init__(total, by_page=by_page, largest=1000, count=True)
+        self.leave = leave
+
+    async def read(self, endpoint: str, body: dict[str, Any], priority: Priority) -> dict[str, Any]:
+        answer = await super().read(endpoint, body, priority)
+        del self.orders[: self.leave.pop(0) if self.leave else 0]
+        return answer
+
+
+@given(st.integers(0, 200), st.lists(st.integers(0, 30), max_size=12), st.booleans())
+async def test_orders_when_others_go_between_the_pages_are_not_missed(
+    total: int, leave: list[int], by_page: bool
+) -> None:
+    pages, mirror = Leaving(total, leave, by_page=by_page), AccountMirror()
+    for number in range(1, total + 1):
+        mirror.push_order(parse_order({"id": number, "contractId": "X", "status": 1}), 0)
+    snapshot = await reads(pages).orders(101, mirror, Priority.READ)
+    assert {order.order_id for order in snapshot.orders} >= {order["id"] for order in pages.orders}
+
+
+async def test_orders_when_one_went_between_the_pages_are_read_again() -> None:
+    pages = Leaving(60, [1], by_page=False)
+    snapshot = await reads(pages).orders(101, AccountMirror(), Priority.READ)
+    assert {order.order_id for order in snapshot.orders} == set(range(2, 61))
+
+
 async def test_orders_when_few_take_one_request() -> None:
     pages = Pages(49, by_page=True, largest=1000, count=True)
     await reads(pages).orders(101, AccountMirror(), Priority.READ)
