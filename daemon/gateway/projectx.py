@@ -1,9 +1,10 @@
 """The SDK behind two narrow classes: `RestClient` sends one request, `HubLink` is one SignalR connection.
 
-The only module that imports project_x_py and pysignalr (together with numpy and polars about a second): import it
-late and off the event loop. The SDK is used unmodified, by the parts of it that do one thing: `_execute_http_request`
-(one try, no sleeping decorator) and the hubs of `ProjectXRealtimeClient.setup_connections`. Its accounts, retries,
-watchdogs, coalescing and re-subscriptions are not used; docs/decisions/0040 says why.
+The only module that imports project_x_py and pysignalr, without their largest libraries (`gateway.absent`), in half a
+second all the same: import it late and off the event loop. The SDK is used unmodified, by the parts of it that do one
+thing: `_execute_http_request` (one try, no sleeping decorator) and the hubs of
+`ProjectXRealtimeClient.setup_connections`. Its accounts, retries, watchdogs, coalescing and re-subscriptions are not
+used; docs/decisions/0040 says why.
 """
 
 from __future__ import annotations
@@ -23,9 +24,6 @@ from typing import Any, Final
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import orjson  # noqa: E402
-from project_x_py.client import ProjectX  # noqa: E402
-from project_x_py.models import ProjectXConfig  # noqa: E402
-from project_x_py.realtime import ProjectXRealtimeClient  # noqa: E402
 from pysignalr.exceptions import AuthorizationError  # noqa: E402
 from pysignalr.messages import Message  # noqa: E402
 from pysignalr.protocol.json import JSONProtocol  # noqa: E402
@@ -33,6 +31,7 @@ from pysignalr.protocol.json import JSONProtocol  # noqa: E402
 from daemon.clock import Clock  # noqa: E402
 from daemon.core.units import to_micros  # noqa: E402
 from daemon.credentials import redact  # noqa: E402
+from daemon.gateway.absent import TABLES, without  # noqa: E402
 from daemon.gateway.http_client import HttpClient  # noqa: E402
 from daemon.gateway.loopback import is_loopback  # noqa: E402
 from daemon.gateway.sdk_logging import configure_sdk_logging  # noqa: E402
@@ -45,6 +44,11 @@ from daemon.gateway.wire_errors import (  # noqa: E402
     WireError,
     brief,
 )
+
+with without(*TABLES):
+    from project_x_py.client import ProjectX
+    from project_x_py.models import ProjectXConfig
+    from project_x_py.realtime import ProjectXRealtimeClient
 
 configure_sdk_logging()
 
