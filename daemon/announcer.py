@@ -18,8 +18,10 @@ from daemon.core.engine import Engine
 from daemon.core.events import (
     AccountUpdate,
     Event,
+    OrderRecord,
     OrdersSnapshot,
     OrderUpdate,
+    PositionRecord,
     PositionsSnapshot,
     PositionUpdate,
     Quote,
@@ -111,6 +113,8 @@ class Announcer:
         self._gauge_timer: asyncio.TimerHandle | None = None
         self._curves: dict[int, list[CurvePoint]] = {}
         self._sampled: dict[int, int] = {}
+        self._positions_read: dict[int, tuple[PositionRecord, ...]] = {}
+        self._orders_read: dict[int, tuple[OrderRecord, ...]] = {}
         self._by_hand = Repeats()
         self._log = logger.bind(channel="enforcement")
 
@@ -128,9 +132,27 @@ class Announcer:
         if topics is None:
             return
         account_id: int = event.account_id  # type: ignore[union-attr]
+        if self._read_before(event):
+            topics = ("accounts",)  # when it was last heard of
         for topic in topics:
             self._dirty[topic, account_id] = None
         self._arm()
+
+    def _read_before(self, event: Event) -> bool:
+        """Whether this is a read that shows what the one before it showed, and nothing was pushed between the two."""
+        if isinstance(event, PositionUpdate):
+            self._positions_read.pop(event.account_id, None)
+        elif isinstance(event, OrderUpdate):
+            self._orders_read.pop(event.account_id, None)
+        elif isinstance(event, PositionsSnapshot):
+            before = self._positions_read.get(event.account_id)
+            self._positions_read[event.account_id] = event.positions
+            return before == event.positions
+        elif isinstance(event, OrdersSnapshot):
+            working = self._orders_read.get(event.account_id)
+            self._orders_read[event.account_id] = event.orders
+            return working == event.orders
+        return False
 
     def decided(self, decision: Decision) -> None:
         """A decision was carried out."""

@@ -124,7 +124,6 @@ class IpcServer:
         self._accepting = self._loop.create_task(
             accept_for_ever(self._listener, self._new_session, self._accept_failed), name="ipc accept"
         )
-        self._sweep_timer = self._loop.call_later(self.limits.sweep_seconds, self._sweep)
         if note is not None:
             self._alerts.warn("port_taken", note)
         logger.info("The socket listens on {} port {}.", host, port)
@@ -199,6 +198,7 @@ class IpcServer:
     def session_opened(self, session: Session) -> None:
         """Finds a place for a new connection, if need be by taking another's."""
         self._sessions[session.number] = session
+        self._sweep_later()
         leaving = self._admission.enter(session.number, self._monotonic())
         if leaving is not None:
             self._give_way(leaving)
@@ -232,8 +232,15 @@ class IpcServer:
                 self._dismiss(session, RpcError(ErrorCode.INVALID_REQUEST, reason))
             elif session.connection.expire_session(now):
                 self._admin_session_over(session)
-        assert self._loop is not None
-        self._sweep_timer = self._loop.call_later(self.limits.sweep_seconds, self._sweep)
+        self._sweep_timer = None
+        if self._sessions:
+            self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        """Look for connections that are overdue, as long as there are any."""
+        if self._sweep_timer is None:
+            assert self._loop is not None
+            self._sweep_timer = self._loop.call_later(self.limits.sweep_seconds, self._sweep)
 
     # ---- lines in
 

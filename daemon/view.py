@@ -39,6 +39,7 @@ _STATE_UPSERT: Final = (
 
 URGENT_SECONDS: Final = 0.01
 FLUSH_SECONDS: Final = 0.08
+_SLEEP_SECONDS: Final = 5.0
 _BUSY_SECONDS: Final = 0.05
 _BLOCKED_SECONDS: Final = 2.0
 """How long a file may refuse writes before it is given up for a new one."""
@@ -135,8 +136,10 @@ class View:
                 self._connection.close()
 
     def _collect(self) -> None:
-        """Take over what has been handed in since."""
-        deadline = time.monotonic() + FLUSH_SECONDS
+        """Take over what has been handed in since; wait for it when there is nothing to write."""
+        now = time.monotonic()
+        idle = self._connection is not None and not (self._pending or self._deletions or self._unwritten)
+        deadline = now + (_SLEEP_SECONDS if idle else FLUSH_SECONDS)
         if self._connection is None and not self._ready.is_set():
             deadline = 0.0
         for _ in range(_MOST_AT_ONCE):
@@ -144,6 +147,8 @@ class View:
                 item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 return
+            if idle:
+                idle, deadline = False, time.monotonic() + FLUSH_SECONDS
             if item is None:
                 self._ending = True
                 return

@@ -88,7 +88,7 @@ class QuoteFeed:
         seen, since = self._count(), loop.time()
         while True:
             try:
-                async with asyncio.timeout(min(1.0, self._timings.quote_silence)):
+                async with asyncio.timeout(self._timings.quote_silence / 6):
                     await self._changed.wait()
             except TimeoutError:
                 pass

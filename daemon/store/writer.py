@@ -32,6 +32,8 @@ COMMIT_SECONDS: Final = 0.25
 """Longest wait of a caller for a durable commit: after it the caller enforces anyway (protect first)."""
 FLUSH_SECONDS: Final = 0.12
 """With the replica's own interval below the 250 ms that a row may take to the trader's window."""
+_SLEEP_SECONDS: Final = 5.0
+"""A look whether there is something to write, when nothing has said so."""
 _JOB_SECONDS: Final = 10.0
 _RETRY_MOST_SECONDS: Final = 2.0
 _MOST_EVENTS: Final = 1_000_000
@@ -47,6 +49,9 @@ _DATA_ERRORS: Final = (
     KeyError,
 )
 """A row that can never be written, as opposed to a disk that cannot be written now."""
+
+
+_Item = list[Change] | Commit | Run | Flush | Stop
 
 
 class Mirror(Protocol):
@@ -93,7 +98,9 @@ class Writer:
         self._connection = WritingConnection(
             path, connection, rebuild=lambda: rebuild(list(self._lockouts.values())), on_alert=self._alert
         )
-        self._queue: queue.SimpleQueue[list[Change] | Commit | Run | Flush | Stop] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._asleep = False
+        """Nothing is pending: an event has to wake the thread."""
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
         self._pending: Pending = {(table, key): row for table, key, row in waiting}
         self._pending_durable = False
@@ -115,6 +122,9 @@ class Writer:
         """Note what an event says of positions, orders, trades, accounts and contracts; other kinds are ignored."""
         if type(event) in RECORDED:
             self._events.append(event)
+            if self._asleep:
+                self._asleep = False
+                self._queue.put([])
 
     def submit(self, changes: list[Change]) -> None:
         """Have changes written soon."""
@@ -177,11 +187,12 @@ class Writer:
             self._connection.close()
         due = time.monotonic() + FLUSH_SECONDS
         while True:
-            item: list[Change] | Commit | Run | Flush | Stop | None
-            try:
-                item = self._queue.get(timeout=max(0.0, due - time.monotonic()))
-            except queue.Empty:
-                item = None
+            if self._may_sleep():
+                item = self._next(_SLEEP_SECONDS)
+                self._asleep = False
+                due = time.monotonic() + FLUSH_SECONDS
+            else:
+                item = self._next(max(0.0, due - time.monotonic()))
             if isinstance(item, list):
                 self._merge(item)
             elif isinstance(item, Commit):
@@ -200,6 +211,19 @@ class Writer:
             if time.monotonic() >= due:
                 self._flush()
                 due = time.monotonic() + min(FLUSH_SECONDS * 2 ** min(self._failures, 8), _RETRY_MOST_SECONDS)
+
+    def _may_sleep(self) -> bool:
+        """Whether nothing is pending. First asleep, then the look: an event before it is seen, one after it wakes."""
+        self._asleep = True
+        if self._pending or self._events:
+            self._asleep = False
+        return self._asleep
+
+    def _next(self, seconds: float) -> _Item | None:
+        try:
+            return self._queue.get(timeout=seconds)
+        except queue.Empty:
+            return None
 
     def _merge(self, changes: Iterable[Change]) -> None:
         for table, key, row in changes:

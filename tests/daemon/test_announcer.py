@@ -12,7 +12,8 @@ import pytest
 
 from daemon.alarms import Alarms
 from daemon.announcer import GAUGE_SECONDS, Announcer
-from daemon.core.events import Quote
+from daemon.core.events import Event as CoreEvent
+from daemon.core.events import OrdersSnapshot, PositionRecord, PositionsSnapshot, PositionUpdate, Quote
 from daemon.core.units import price_to_nanos
 from shared.config import RiskConfig
 from shared.rpc_client import Event
@@ -170,5 +171,36 @@ def test_curve_when_a_trade_is_made_has_a_point_with_the_total_at_once() -> None
         here.announcer.refresh(101)
         await asyncio.sleep(0.2)
         assert [(point[1], point[2]) for point in here.announcer.curve(101)] == [("0.00", "-4.00"), ("-5.00", "-9.00")]
+
+    virtual_time.run(main)
+
+
+def test_read_that_shows_nothing_new_is_only_told_as_heard_of() -> None:
+    async def main() -> None:
+        here = Shown(GAUGED)
+
+        async def told_of(*events: CoreEvent) -> set[str]:
+            here.heard.rows.clear()
+            for event in events:
+                here.desk.feed(event)
+                here.announcer.happened(event)
+            await asyncio.sleep(0.2)
+            return {topic for _, topic, account_id, _ in here.heard.rows if account_id == 101}
+
+        def read() -> PositionsSnapshot:
+            at = here.desk.engine.now
+            return PositionsSnapshot(at, 101, at, (PositionRecord(MNQ, 2, price_to_nanos("100"), 1, at0),))
+
+        def orders() -> OrdersSnapshot:
+            return OrdersSnapshot(here.desk.engine.now, 101, here.desk.engine.now, ())
+
+        at0 = here.desk.engine.now
+        everything = {"accounts", "positions", "pnl", "rules"}
+        assert await told_of(read()) == everything
+        assert await told_of(read()) == {"accounts"}
+        pushed = PositionUpdate(at0, 101, PositionRecord(MNQ, 2, price_to_nanos("100"), 1, at0))
+        assert await told_of(pushed, read()) == everything
+        assert await told_of(orders()) == {"orders", "rules"}
+        assert await told_of(orders()) == {"accounts"}
 
     virtual_time.run(main)

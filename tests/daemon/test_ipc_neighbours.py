@@ -173,6 +173,19 @@ async def test_connection_when_it_says_nothing_is_closed_after_the_first_line_ti
         assert "result" in await spoken.ask("get_status")
 
 
+async def test_connection_when_all_others_had_left_is_closed_as_ever() -> None:
+    async with serving(Daemon(), limits=IpcLimits(first_line_seconds=0.1, sweep_seconds=0.02)) as (server, at):
+        for _ in range(2):
+            client = await Lines.open(at)
+            await client.ask("get_status")
+            await client.close()
+            await eventually(lambda: server.connections == 0)
+            await asyncio.sleep(0.1)
+            silent = await Lines.open(at)
+            assert "No line came" in (await silent.read())["error"]["message"]
+            await eventually(lambda: server.connections == 0)
+
+
 async def test_line_when_begun_and_never_finished_ends_the_connection() -> None:
     async with serving(Daemon(), limits=IpcLimits(line_seconds=0.1, sweep_seconds=0.02)) as (_, at):
         client = await Lines.open(at)

@@ -231,3 +231,16 @@ async def test_replica_when_the_daemon_has_ended_is_readable_by_another_user_who
         if os.geteuid() != 0:
             desk.public.chmod(0o755)
         assert lines == ["[(1,)]", "attempt to write a readonly database"]
+
+
+async def test_replica_when_nothing_came_for_a_while_shows_the_next_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.view._SLEEP_SECONDS", 3600.0)
+    desk = Published(tmp_path)
+    for number in range(3):
+        await asyncio.sleep(0.3)
+        desk.view.publish("status", {"number": number})
+        await eventually(lambda: desk.shown("SELECT value FROM view_state") == [(f'{{"number":{number}}}',)])  # noqa: B023
+    await desk.store.close()
+    desk.view.close()
