@@ -6,10 +6,15 @@ It is aiohttp, which the SDK's hubs bring along; docs/decisions/0165 has the com
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import certifi
 import orjson
 
 from daemon.gateway.wire_errors import AnswerLostError, NeverSentError, brief
@@ -17,6 +22,8 @@ from daemon.gateway.wire_errors import AnswerLostError, NeverSentError, brief
 _IDLE_S: Final = 60.0
 """How long an unused connection is kept."""
 _CLOSING_S: Final = 2.0
+
+_NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 
 
 class HttpAnswer:
@@ -48,20 +55,30 @@ class HttpClient:
     Args:
         connect: seconds to open a connection, TLS included.
         read: seconds without a byte of the answer.
-        proxies: whether the system's proxies are used.
+        secure: the address is an https one.
+        proxy: address of an HTTP proxy, with name and password if it needs them. For https addresses.
         on_head: called with status and headers of every answer, in the context of the request, before its body is read.
     """
 
     def __init__(
-        self, *, connect: float, read: float, proxies: bool, on_head: Callable[[int, Mapping[str, str]], None]
+        self,
+        *,
+        connect: float,
+        read: float,
+        secure: bool,
+        proxy: str | None,
+        on_head: Callable[[int, Mapping[str, str]], None],
     ) -> None:
+        address, login = (None, None) if proxy is None else _proxy(proxy)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(keepalive_timeout=_IDLE_S),
+            connector=aiohttp.TCPConnector(keepalive_timeout=_IDLE_S, ssl=_tls() if secure else True),
             headers={"Accept": "application/json", "User-Agent": "RiskManager"},
             timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=proxies,
+            # Not `trust_env`: every request would look for a proxy in a thread, and fail where .netrc names the host.
+            proxy=address,
         )
+        self._proxy_headers = login
         self._on_head = on_head
 
     def request(
@@ -83,10 +100,17 @@ class HttpClient:
             raise ValueError("a request with parameters in its URL")
         body = None if json is None else orjson.dumps(json)
         try:
-            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._session.request(
+                method,
+                url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy_headers=self._proxy_headers,
+            ) as answer:
                 self._on_head(answer.status, answer.headers)
                 return HttpAnswer(answer.status, answer.headers, await answer.read())
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except _NOT_CONNECTED as error:
             raise NeverSentError(f"no connection ({brief(error)})") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise AnswerLostError(f"no answer ({brief(error)})") from None
@@ -95,6 +119,36 @@ class HttpClient:
         """Close the connections; requests under way fail."""
         async with asyncio.timeout(_CLOSING_S):
             await self._session.close()
+
+
+def system_proxy(url: str) -> str | None:
+    """The HTTP proxy that the environment, or on Windows the system, has for an address."""
+    parts = urlsplit(url)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _proxy(url: str) -> tuple[str, dict[str, str] | None]:
+    """The address of a proxy without name and password, and the header with these."""
+    parts = urlsplit(url)
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    if parts.username is None:
+        return address, None
+    login = aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
+    return address, {"Proxy-Authorization": login}
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all logins: making it takes some 30 ms of the event loop.
+
+    certifi's roots too: Windows has those of its own that it has not needed yet fetched by its own programs only.
+    """
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 async def _outcome(task: asyncio.Task[HttpAnswer]) -> HttpAnswer:

@@ -32,7 +32,7 @@ from daemon.clock import Clock  # noqa: E402
 from daemon.core.units import to_micros  # noqa: E402
 from daemon.credentials import redact  # noqa: E402
 from daemon.gateway.absent import TABLES, without  # noqa: E402
-from daemon.gateway.http_client import HttpClient  # noqa: E402
+from daemon.gateway.http_client import HttpClient, system_proxy  # noqa: E402
 from daemon.gateway.loopback import is_loopback  # noqa: E402
 from daemon.gateway.sdk_logging import configure_sdk_logging  # noqa: E402
 from daemon.gateway.supervisor import HubError, HubKind  # noqa: E402
@@ -121,7 +121,8 @@ class RestClient:
         self._sdk.make_http = lambda: HttpClient(
             connect=connect,
             read=read,
-            proxies=not is_loopback(addresses.api_url),
+            secure=addresses.api_url.startswith("https:"),
+            proxy=None if is_loopback(addresses.api_url) else system_proxy(addresses.api_url),
             on_head=self._seen,
         )
         self._sdk.rate_limiter = _NoLimit()

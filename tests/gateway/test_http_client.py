@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon.gateway.http_client import HttpAnswer, HttpClient
+from daemon.gateway import http_client
+from daemon.gateway.http_client import HttpAnswer, HttpClient, system_proxy
 from daemon.gateway.wire_errors import AnswerLostError, NeverSentError
 
 ANSWER = b'HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 16:00:00 GMT\r\nContent-Length: 13\r\n\r\n{"number": 1}'
@@ -22,12 +27,15 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def client(**seconds: float) -> AsyncIterator[tuple[HttpClient, list[tuple[int, Mapping[str, str]]]]]:
+async def client(
+    *, secure: bool = False, proxy: str | None = None, **seconds: float
+) -> AsyncIterator[tuple[HttpClient, list[tuple[int, Mapping[str, str]]]]]:
     heads: list[tuple[int, Mapping[str, str]]] = []
     made = HttpClient(
         connect=seconds.get("connect", 1.0),
         read=seconds.get("read", 1.0),
-        proxies=False,
+        secure=secure,
+        proxy=proxy,
         on_head=lambda status, headers: heads.append((status, headers)),
     )
     try:
@@ -37,15 +45,15 @@ async def client(**seconds: float) -> AsyncIterator[tuple[HttpClient, list[tuple
 
 
 @contextlib.asynccontextmanager
-async def server(talk: Talk) -> AsyncIterator[str]:
+async def server(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await talk(reader, writer)
         writer.close()
 
-    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/api/Position/closeContract"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{listening.sockets[0].getsockname()[1]}/api/Position/closeContract"
     finally:
         listening.close()
 
@@ -138,9 +146,102 @@ async def test_request_when_tls_is_not_agreed_upon_was_never_sent(proper: bool) 
             await asyncio.sleep(5)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    async with server(talk) as url, client(connect=0.3) as (made, _):
+    async with server(talk) as url, client(secure=True, connect=0.3) as (made, _):
         with pytest.raises(NeverSentError):
             await post(made, url.replace("http:", "https:"))
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for 127.0.0.1 that nobody trusts yet, and a server's side with it."""
+    key, file = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    words = [*command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(file)]
+    subprocess.run(words, check=True, capture_output=True, timeout=30)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    return file, context
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_request_over_tls_is_answered_when_the_system_trusts_the_certificate_and_else_never_sent(
+    certificate: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    file, context = certificate
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    connections: set[int] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await whole(reader)
+            connections.add(id(writer))
+            writer.write(ANSWER)
+
+    http_client._tls.cache_clear()
+    try:
+        async with server(talk, context) as url, client(secure=True) as (made, _):
+            if trusted:
+                assert (await post(made, url)).json() == {"number": 1}
+                assert (await post(made, url)).status_code == 200
+                assert len(connections) == 1
+            else:
+                with pytest.raises(NeverSentError, match="certificate"):
+                    await post(made, url)
+    finally:
+        http_client._tls.cache_clear()
+
+
+@pytest.mark.parametrize("answer", ["407 Proxy Authentication Required", "502 Bad Gateway", "200 OK"])
+async def test_request_when_a_proxy_does_not_let_it_through_was_never_sent(answer: str) -> None:
+    got: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    async with server(talk) as url:
+        proxy = url.replace("http://", "http://me:se%40cret@").partition("/api")[0]
+        async with client(secure=True, proxy=proxy) as (made, _):
+            with pytest.raises(NeverSentError):
+                await post(made, "https://gateway.invalid/api/x")
+    assert got[0].startswith(b"CONNECT gateway.invalid:443 HTTP/1.1\r\n")
+    login = base64.b64encode(b"me:se@cret")
+    assert b"Proxy-Authorization: Basic " + login + b"\r\n" in got[0]
+
+
+async def test_request_when_netrc_names_the_host_carries_only_what_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    got: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await whole(reader))
+        writer.write(ANSWER)
+
+    async with server(talk) as url, client() as (made, _):
+        sent = made.request(
+            method="POST", url=url, json={"accountId": 1}, params=None, headers={"Authorization": "Bearer t"}
+        )
+        assert (await sent).status_code == 200
+    assert got[0].count(b"Authorization:") == 1
+    assert b"Authorization: Bearer t\r\n" in got[0]
+
+
+def test_proxy_of_an_address_is_the_environment_s_unless_it_is_excepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
+    monkeypatch.setenv("no_proxy", "localhost,.inside.invalid")
+    assert system_proxy("https://gateway.invalid/api") == "http://proxy.invalid:3128"
+    assert system_proxy("https://gateway.inside.invalid/api") is None
+    assert system_proxy("http://gateway.invalid/api") is None
+    monkeypatch.setenv("all_proxy", "http://other.invalid:3128")
+    assert system_proxy("http://gateway.invalid/api") == "http://other.invalid:3128"
 
 
 async def _closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
