@@ -25,10 +25,13 @@ class Surprise:
 ORDERS_KEPT = 5000
 
 
-def _bound[V](orders: dict[int, V]) -> None:
-    """Drop the oldest beyond the number kept."""
-    if len(orders) > ORDERS_KEPT:
-        del orders[next(iter(orders))]
+def _bound[V](orders: dict[int, V]) -> int | None:
+    """Drop the oldest beyond the number kept, and give its number."""
+    if len(orders) <= ORDERS_KEPT:
+        return None
+    oldest = next(iter(orders))
+    del orders[oldest]
+    return oldest
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ class FillWatch:
     _moved: dict[str, int] = field(default_factory=dict)
     """When a fill of the contract was last told of, by its order or by its trade."""
     _filled: dict[int, _Filled] = field(default_factory=dict)
+    _missing: dict[int, _Filled] = field(default_factory=dict)
+    """Those of `_filled` whose trades are not all known."""
     _traded: dict[int, dict[int, int]] = field(default_factory=dict)
 
     def push_trade(self, trade: TradeRecord, at: int) -> None:
@@ -72,17 +77,21 @@ class FillWatch:
         self._moved[order.contract_id] = at
         unknown = known.unknown if known is not None else 0
         self._filled[order.order_id] = _Filled(order.contract_id, order.fill_volume, at, unknown)
-        _bound(self._filled)
+        dropped = _bound(self._filled)
+        if dropped is not None:
+            self._missing.pop(dropped, None)
+        self._settle(order.order_id)
         return True
 
     def read_trades(self, trades: Iterable[TradeRecord]) -> None:
         """Take in a read. What it lacks of orders it was asked for is older than what is read, and not missed again."""
         for trade in trades:
             self._count(trade)
-        for order_id, filled in self._filled.items():
+        for order_id, filled in list(self._missing.items()):
             if filled.asked:
                 filled.unknown = max(0, filled.volume - self._sum(order_id))
                 filled.asked = False
+                self._settle(order_id)
 
     def short(self, contract_id: str) -> list[int]:
         """When orders of the contract were pushed as filled by more than their trades; none of those asked for."""
@@ -100,13 +109,19 @@ class FillWatch:
             filled.asked = True
 
     def _short(self, contract_id: str) -> list[_Filled]:
-        return [
-            filled
-            for order_id, filled in self._filled.items()
-            if filled.contract_id == contract_id
-            and not filled.asked
-            and self._sum(order_id) + filled.unknown < filled.volume
-        ]
+        return [filled for filled in self._missing.values() if filled.contract_id == contract_id and not filled.asked]
+
+    def _settle(self, order_id: int) -> None:
+        """Note whether trades of an order are missing, after one of both was told of."""
+        filled = self._filled.get(order_id)
+        if filled is None:
+            return
+        gap = max(0, filled.volume - self._sum(order_id))
+        filled.unknown = min(filled.unknown, gap)
+        if filled.unknown < gap:
+            self._missing[order_id] = filled
+        else:
+            self._missing.pop(order_id, None)
 
     def _sum(self, order_id: int) -> int:
         return sum(self._traded.get(order_id, {}).values())
@@ -115,6 +130,7 @@ class FillWatch:
         # A voided trade is counted as well: it did fill the order.
         self._traded.setdefault(trade.order_id, {})[trade.trade_id] = trade.size
         _bound(self._traded)
+        self._settle(trade.order_id)
 
     def push_position(self, contract_id: str, at: int) -> None:
         """A position was pushed."""

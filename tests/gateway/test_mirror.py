@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daemon.core.events import OrderRecord, PositionRecord, TradeRecord
-from daemon.gateway.mirror import AccountMirror, FillWatch
+from daemon.gateway.mirror import ORDERS_KEPT, AccountMirror, FillWatch
 
 
 def position(size: int, contract: str = "MNQ") -> PositionRecord:
@@ -101,3 +101,22 @@ def test_fills_when_trades_come_first_or_twice_or_are_voided_count_each_once() -
     assert fills.short("MNQ") == []
     fills.push_order(filled(2), 11)
     assert fills.short("MNQ") == [11]
+
+
+def test_fills_when_a_trade_that_a_read_lacked_comes_late_hide_no_other() -> None:
+    fills = FillWatch()
+    fills.push_order(filled(2), 10)
+    fills.ask("MNQ")
+    fills.read_trades([])
+    assert fills.short("MNQ") == []
+    fills.push_trade(fill(7), 11)
+    fills.push_trade(fill(8), 11)
+    fills.push_order(filled(4), 12)
+    assert fills.short("MNQ") == [12]
+
+
+def test_fills_when_orders_are_too_many_to_be_kept_forget_the_oldest() -> None:
+    fills = FillWatch()
+    for number in range(ORDERS_KEPT + 10):
+        fills.push_order(filled(1, number), number)
+    assert fills.short("MNQ") == list(range(10, ORDERS_KEPT + 10))
