@@ -265,9 +265,14 @@ class LoginSession:
         self._spawn(self._for_ever(self._relist_when_wanted), "relist")
         self._spawn(self._for_ever(self._keeper.keep_token), "token")
 
-    async def _list_accounts(self) -> bool:
+    async def _list_accounts(self) -> str:
+        """Why there is no account to monitor; empty if there is one. Raises GatewayError."""
         await self.relist()
-        return bool(self.monitored)
+        if self.monitored:
+            return ""
+        if self.roster.elsewhere:
+            return f"All accounts of {self.username} are watched through another login already."
+        return f"{self.username} has no account that is to be monitored."
 
     # --- accounts ----------------------------------------------------------------------------------
 

@@ -61,6 +61,8 @@ class Roster:
         self._on_balance = on_balance
         self._timings = timings
         self.monitored: dict[int, MonitoredAccount] = {}
+        self.elsewhere = False
+        """Whether accounts of the last list are monitored through another login."""
 
     def take_list(self, records: Collection[AccountRecord], started_at: int) -> list[MonitoredAccount]:
         """Take in an account list, read from `started_at` on; returns the accounts that are new.
@@ -76,6 +78,7 @@ class Roster:
         if missing:
             self._on_alert(f"{self._username} has no account {missing[0]}; correct `accounts` in accounts.yaml.")
         fresh = [key for key in mine if key not in self.monitored and self._claim(key)]
+        self.elsewhere = len(fresh) < len(mine.keys() - self.monitored.keys())
         for key in fresh:
             record = mine[key]
             self.monitored[key] = MonitoredAccount(key, record.name, record.can_trade is not False, record.balance)

@@ -24,7 +24,7 @@ class SessionKeeper:
         username: the login.
         rest: its requests.
         clock: trusted time.
-        list_accounts: reads the account list; returns whether any account is monitored. Raises GatewayError.
+        list_accounts: reads the account list; returns why no account is monitored, or "". Raises GatewayError.
         on_state: called with the state and one sentence, empty if nothing is wrong.
         on_try: called after every try to get in that failed.
         timings: pauses.
@@ -37,7 +37,7 @@ class SessionKeeper:
         rest: LoginRest,
         clock: Clock,
         *,
-        list_accounts: Callable[[], Awaitable[bool]],
+        list_accounts: Callable[[], Awaitable[str]],
         on_state: Callable[[LoginState, str], None],
         on_try: Callable[[], None],
         timings: Timings,
@@ -65,10 +65,11 @@ class SessionKeeper:
             try:
                 if not self._rest.token:
                     await self._rest.login()
-                if await self._list_accounts():
+                why_none = await self._list_accounts()
+                if not why_none:
                     self._on_state(LoginState.ONLINE, "")
                     return
-                self._on_state(LoginState.NO_ACCOUNTS, f"{self._username} has no account that is to be monitored.")
+                self._on_state(LoginState.NO_ACCOUNTS, why_none)
                 pause = self._timings.poll
             except LoginError as error:
                 pause = self._pause(error, refused if error.refused else unreachable)

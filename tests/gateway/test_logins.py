@@ -26,6 +26,9 @@ from shared.config import AccountsConfig
 from tests.gateway.world import DAY, FAST, QUIET, World, eventually, logins, world
 
 
+ACCOUNT_101 = {"id": 101, "name": "A", "balance": 50000.0, "canTrade": True, "isVisible": True, "simulated": True}
+
+
 def state(w: World, name: str = "trader1") -> LoginState:
     return next(s.state for s in w.gateways.status().logins if s.username == name)
 
@@ -111,6 +114,18 @@ async def test_login_when_another_fails_for_good_is_not_disturbed() -> None:
         await eventually(lambda: w.of(PositionUpdate, 101) and w.of(PositionUpdate, 301))
         assert (await w.gateways.close_position(301, w.sim.contract("MNQ").id)).kind is AnswerKind.ACCEPTED
         assert state(w, "trader2") is LoginState.REFUSED
+
+
+async def test_login_when_another_watches_its_accounts_already_says_so() -> None:
+    async with world(logins(1, 2), logins=("trader1", "trader2"), timings=QUIET, started=False) as w:
+        w.sim.faults.add(fx.Patch({"accounts": [ACCOUNT_101]}), path="Account/search", count=None)
+        await w.gateways.start()
+        refused = [status for status in w.gateways.status().logins if status.state is LoginState.NO_ACCOUNTS]
+        (watching,) = [status for status in w.gateways.status().logins if status.state is LoginState.ONLINE]
+        assert [account.account_id for account in watching.accounts] == [101]
+        assert [status.detail for status in refused] == [
+            f"All accounts of {refused[0].username} are watched through another login already."
+        ]
 
 
 async def test_login_when_accounts_are_chosen_monitors_only_those() -> None:
