@@ -25,7 +25,6 @@ from daemon.simulator import effects as fx
 from shared.config import AccountsConfig
 from tests.gateway.world import DAY, FAST, QUIET, World, eventually, logins, world
 
-
 ACCOUNT_101 = {"id": 101, "name": "A", "balance": 50000.0, "canTrade": True, "isVisible": True, "simulated": True}
 
 
