@@ -19,7 +19,6 @@ from daemon.core.events import (
     ConnectionChanged,
     Event,
 )
-from daemon.core.units import SECOND_US
 from daemon.gateway.account import MonitoredAccount, Reconciler
 from daemon.gateway.contracts import ContractBook
 from daemon.gateway.inbox import Inbox
@@ -97,6 +96,7 @@ class LoginSession:
         self._relist_wanted = asyncio.Event()
         self._frozen = 0
         self._frozen_at = -(10.0**9)
+        self._warmed_at = -(10.0**9)
         self._alerted: set[str] = set()
         self._rest_up: bool | None = None
         self.state = LoginState.STARTING
@@ -198,6 +198,7 @@ class LoginSession:
     def woken(self) -> None:
         """The machine has slept: no connection is believed."""
         self._transport.reset()
+        self._warmed_at = -(10.0**9)
         for hub in (self.user_hub, self.quotes.hub):
             if hub.running:
                 hub.rebuild("the machine has slept")
@@ -419,9 +420,11 @@ class LoginSession:
     # --- small parts -------------------------------------------------------------------------------
 
     async def keep_warm(self) -> None:
-        """Send a ping if nothing was sent for a while."""
-        if self.rest.idle_us >= self._timings.warm * SECOND_US:
-            await self.rest.warm()
+        """Have some connections open for the closes of a flatten. Waits for nothing."""
+        now = asyncio.get_running_loop().time()
+        if now - self._warmed_at >= self._timings.warm:
+            self._warmed_at = now
+            self._spawn(self.rest.warm(self._timings.warm_connections), "warm")
 
     def _set_state(self, state: LoginState, detail: str) -> None:
         if state is LoginState.ONLINE:

@@ -127,7 +127,6 @@ class RestClient:
         )
         self._sdk.rate_limiter = _NoLimit()
         self._closing: set[asyncio.Task[None]] = set()
-        self.last_request_at = clock.monotonic()
 
     def set_token(self, token: str) -> None:
         """Token of the requests to come; empty for none."""
@@ -145,7 +144,7 @@ class RestClient:
         return answer
 
     async def ping(self) -> None:
-        """GET Status/ping, to keep a connection warm. Any answer will do. Raises WireError."""
+        """GET Status/ping, to keep a connection open. Any answer will do. Raises WireError."""
         with contextlib.suppress(AnswerLostError, RejectedError):
             await self._send("GET", "/Status/ping", None)
 
@@ -169,7 +168,6 @@ class RestClient:
 
     async def _send(self, method: str, endpoint: str, body: dict[str, Any] | None) -> object:
         seen = _Exchange(sent_at=self._clock.monotonic())
-        self.last_request_at = seen.sent_at
         token = _exchange.set(seen)
         try:
             # retry_count=1: a 401 raises instead of starting the SDK's own login.

@@ -7,6 +7,7 @@ never an empty one. Error codes are those of the gateway's API, per endpoint.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -65,8 +66,6 @@ class LoginError(Exception):
 
 class RestTransport(Protocol):
     """What `projectx.RestClient` offers."""
-
-    last_request_at: int
 
     def set_token(self, token: str) -> None:
         """Token of the requests to come."""
@@ -127,11 +126,6 @@ class LoginRest:
         self._life = _DEFAULT_LIFE_US
         self.token = ""
         self.token_expires_at = 0
-
-    @property
-    def idle_us(self) -> int:
-        """Microseconds since the last request."""
-        return self._clock.monotonic() - self._transport.last_request_at
 
     # --- session -----------------------------------------------------------------------------------
 
@@ -344,14 +338,22 @@ class LoginRest:
             raise GatewayError(f"{endpoint}: the answer has no list of {key}")
         return records
 
-    async def warm(self) -> None:
-        """Send something cheap, so that the connection is open when it is needed. Never raises WireError."""
-        try:
-            async with asyncio.timeout(self._timings.read):
+    async def warm(self, connections: int) -> None:
+        """Send something cheap on that many connections at once, so that they are open when they are needed.
+
+        Fewer when the request limit has no room. Never raises for what the gateway or the network did.
+        """
+        turns = 0
+        with contextlib.suppress(NoTurnError):
+            while turns < connections:
                 await self._limiter.acquire(Priority.POLL, 0.0)
-                await self._transport.ping()
-        except (WireError, NoTurnError, TimeoutError):
-            return
+                turns += 1
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timings.read):
+                pings = (self._transport.ping() for _ in range(turns))
+                for result in await asyncio.gather(*pings, return_exceptions=True):
+                    if isinstance(result, BaseException) and not isinstance(result, WireError):
+                        raise result
 
     async def close(self) -> None:
         """Forget the token and close the connections. The session is left to expire: others may share it."""

@@ -63,8 +63,10 @@ class Timings:
     settle: float = 2.0
     """Positions and orders are read once more this long after a hub came up: subscriptions are not confirmed."""
     reconcile_backoff: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
-    warm: float = 20.0
-    """After this long without any request a ping is sent, so that the next close does not pay for a handshake."""
+    warm: float = 40.0
+    """How often `warm_connections` are used, so that the closes of a flatten pay for no handshake: less than a minute,
+    after which unused ones are closed."""
+    warm_connections: int = 6
 
     sleep: float = 10.0
     """A machine that was away this long has slept."""

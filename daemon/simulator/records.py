@@ -23,6 +23,8 @@ class RequestRecord:
     error_code: int | None = None
     fault: str | None = None
     answered_ns: int = 0
+    client_port: int = 0
+    """Requests with the same came on one connection."""
 
     @property
     def account_id(self) -> int | None:

@@ -118,6 +118,8 @@ class Gateway:
 
     async def _api(self, request: web.BaseRequest, path: str, received: int) -> web.StreamResponse:
         record = RequestRecord(received, self._now(), path)
+        if request.transport is not None:
+            record.client_port = request.transport.get_extra_info("peername")[1]
         raw = await request.read()
         try:
             body = orjson.loads(raw) if raw else {}

@@ -274,3 +274,33 @@ async def test_trades_when_more_than_a_hundred_are_all_read() -> None:
         snapshot = await w.gateways.read_trades(101, w.clock.now() - 3_600_000_000)
         assert len(snapshot.trades) == 150
         assert {(t.pnl, t.fees) for t in snapshot.trades} == {(-1_000_000, 870_000)}
+
+
+async def test_closes_of_a_flatten_find_connections_open_that_were_kept_so() -> None:
+    timings = replace(QUIET, warm=0.4, warm_connections=5)
+    async with world(logins(1, accounts=1), timings=timings) as w:
+
+        def pings() -> list[int]:
+            return [record.client_port for record in w.sim.requests if record.path == "Status/ping"]
+
+        await eventually(lambda: len(pings()) >= 15)
+        # All at once, on connections that stay.
+        assert len(set(pings()[-5:])) == 5
+        before = {record.client_port for record in w.sim.requests}
+        closes = (w.gateways.close_position(101, f"contract {number}") for number in range(5))
+        await asyncio.gather(*closes)
+        ports = {record.client_port for record in w.sim.requests if record.path == "Position/closeContract"}
+        assert len(ports) == 5
+        assert ports <= before
+
+
+async def test_connections_when_the_request_limit_has_no_room_are_not_kept_open_at_its_cost() -> None:
+    timings = replace(
+        QUIET, warm=0.2, warm_connections=50, requests_per_minute=(30, 28, 26, 24, 20), reads_per_minute=20
+    )
+    async with world(logins(1, accounts=1), timings=timings) as w:
+        await asyncio.sleep(1.0)
+        assert len([record for record in w.sim.requests if record.path == "Status/ping"]) <= 20
+        contract = w.sim.contract("MNQ").id
+        w.sim.trader(101).buy("MNQ", 1)
+        assert (await w.gateways.close_position(101, contract)).kind is AnswerKind.ACCEPTED
