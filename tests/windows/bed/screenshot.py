@@ -1,8 +1,9 @@
 """Runs on Windows: starts the GUI and saves what its window shows. ``screenshot.py WHICH FILE``."""
 
-import os
+import ctypes
 import sys
 import tempfile
+from ctypes import wintypes
 from pathlib import Path
 
 from PySide6.QtCore import QTimer
@@ -33,7 +34,15 @@ def look() -> None:
         f"size={image.width()}x{image.height()}\n"
     )
     sys.stdout.flush()
-    os._exit(0)  # seen is seen: how the program ends by itself is tested elsewhere
+    end()
+
+
+def end() -> None:
+    """Seen is seen: how the program ends is tested elsewhere, and Wine may fail while libraries say goodbye."""
+    kernel = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined,unused-ignore]
+    kernel.GetCurrentProcess.restype = wintypes.HANDLE
+    kernel.TerminateProcess.argtypes = [wintypes.HANDLE, wintypes.UINT]
+    kernel.TerminateProcess(kernel.GetCurrentProcess(), 0)
 
 
 app = QApplication(["RiskManager"])
