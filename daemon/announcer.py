@@ -17,6 +17,7 @@ from daemon.core.decisions import Act, Action, Alert, DayChanged, Decision, Lock
 from daemon.core.engine import Engine
 from daemon.core.events import (
     AccountUpdate,
+    ConnectionChanged,
     Event,
     OrderRecord,
     OrdersSnapshot,
@@ -128,6 +129,10 @@ class Announcer:
             self._moved.add(event.contract_id)
             self._arm()
             return
+        if kind is ConnectionChanged:
+            # What is shown may hang on it: the next reads are told whole.
+            self._positions_read.clear()
+            self._orders_read.clear()
         topics = _TOPICS_OF.get(kind)
         if topics is None:
             return

@@ -352,6 +352,9 @@ class LoginRest:
             async with asyncio.timeout(self._timings.read):
                 pings = (self._transport.ping() for _ in range(turns))
                 for result in await asyncio.gather(*pings, return_exceptions=True):
+                    if isinstance(result, RateLimitedError):
+                        self._limiter.refused(result.retry_after, Priority.POLL)
+                        return
                     if isinstance(result, BaseException) and not isinstance(result, WireError):
                         raise result
 

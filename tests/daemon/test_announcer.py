@@ -12,8 +12,15 @@ import pytest
 
 from daemon.alarms import Alarms
 from daemon.announcer import GAUGE_SECONDS, Announcer
+from daemon.core.events import (
+    ConnectionChanged,
+    OrdersSnapshot,
+    PositionRecord,
+    PositionsSnapshot,
+    PositionUpdate,
+    Quote,
+)
 from daemon.core.events import Event as CoreEvent
-from daemon.core.events import OrdersSnapshot, PositionRecord, PositionsSnapshot, PositionUpdate, Quote
 from daemon.core.units import price_to_nanos
 from shared.config import RiskConfig
 from shared.rpc_client import Event
@@ -202,5 +209,7 @@ def test_read_that_shows_nothing_new_is_only_told_as_heard_of() -> None:
         assert await told_of(pushed, read()) == everything
         assert await told_of(orders()) == {"orders", "rules"}
         assert await told_of(orders()) == {"accounts"}
+        lost = ConnectionChanged(here.desk.engine.now, "trader1", "user", False, "closed")
+        assert await told_of(lost, read(), orders()) == everything | {"orders"}
 
     virtual_time.run(main)

@@ -283,6 +283,26 @@ async def test_request_when_it_was_sent_and_no_whole_answer_comes_is_lost(talk: 
     assert len(heads) == (talk in {_cut, _stuck})
 
 
+@pytest.mark.parametrize("talk", [_closed, _reset])
+async def test_request_when_a_used_connection_breaks_after_it_is_lost_and_not_sent_again(talk: Talk) -> None:
+    got = 0
+
+    async def first_answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal got
+        await whole(reader)
+        got += 1
+        writer.write(ANSWER)
+        await talk(reader, writer)
+        got += 1
+
+    async with server(first_answered) as url, client() as (made, _):
+        await post(made, url)
+        with pytest.raises(AnswerLostError):
+            await post(made, url)
+        await asyncio.sleep(0.2)
+    assert got == 2
+
+
 async def test_request_when_its_connection_was_closed_while_unused_goes_out_on_another() -> None:
     times = 0
 

@@ -304,3 +304,12 @@ async def test_connections_when_the_request_limit_has_no_room_are_not_kept_open_
         contract = w.sim.contract("MNQ").id
         w.sim.trader(101).buy("MNQ", 1)
         assert (await w.gateways.close_position(101, contract)).kind is AnswerKind.ACCEPTED
+
+
+async def test_connections_when_the_gateway_says_that_there_are_too_many_requests_are_left_alone_for_a_while() -> None:
+    async with world(logins(1, accounts=1), timings=replace(QUIET, warm=0.2), started=False) as w:
+        w.sim.faults.add(fx.HttpStatus(429, retry_after=30), path="Status/ping")
+        await w.gateways.start()
+        await eventually(lambda: [r for r in w.sim.requests if r.path == "Status/ping"])
+        await asyncio.sleep(0.8)
+        assert len([r for r in w.sim.requests if r.path == "Status/ping"]) <= w.gateways._timings.warm_connections
