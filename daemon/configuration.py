@@ -32,7 +32,7 @@ from daemon.protection import (
     open_configuration,
 )
 from shared.config import AccountsConfig, LoginConfig, ResetConfig
-from shared.config_changes import diff, split
+from shared.config_changes import diff
 from shared.login_changes import changed_keys
 from shared.paths import Home
 from shared.protocol import ErrorCode, RpcError
@@ -341,7 +341,6 @@ class ConfigurationService:
             known for known in (active.risk, active.accounts, active.holidays) if isinstance(part, type(known))
         )
         new: Any = part
-        waiting = {change.id for change in split(old, new)[1]}
         reset = next_reset(active.risk.reset, self._now())
         return {
             "changes": [
@@ -349,7 +348,7 @@ class ConfigurationService:
                     **change_row(change),
                     "effect": change.effect,
                     "effective_at": to_iso(reset)
-                    if change.id in waiting and active.risk.policy.loosen == "next_reset"
+                    if change.effect == "loosens" and active.risk.policy.loosen == "next_reset"
                     else None,
                 }
                 for change in diff(old, new)

@@ -54,7 +54,7 @@ class Change:
 def diff(old: AnyConfig, new: AnyConfig) -> list[Change]:
     """All differences between two configurations of one kind, each with its effect on the protection.
 
-    A value that an account takes over from `rules` is listed once, at `rules`. Raises TypeError for different kinds.
+    A change that an account takes over from `rules` with the same effect is listed once, at `rules`. Raises TypeError for different kinds.
     """
     if isinstance(old, RiskConfig) and isinstance(new, RiskConfig):
         return _risk_changes(old, new)
@@ -76,18 +76,25 @@ def split(old: HolidayCalendar, new: HolidayCalendar) -> tuple[HolidayCalendar, 
 def split(old: AnyConfig, new: AnyConfig) -> tuple[AnyConfig, list[Change]]:
     """The configuration to apply now, nowhere looser than ``old`` nor than ``new``, and what waits for the next reset.
 
+    What waits is what is left between the applied configuration and ``new``: the same when it is asked for again.
     ``policy.loosen: immediately`` is the caller's to look at: this answers as if it said next_reset.
     """
-    pending = [change for change in diff(old, new) if change.effect == "loosens"]
-    if not pending:
+    if not _loosening(old, new):
         return new, []
+    applied: AnyConfig
     if isinstance(old, RiskConfig) and isinstance(new, RiskConfig):
-        return _strictest_risk(old, new), pending
-    if isinstance(old, AccountsConfig) and isinstance(new, AccountsConfig):
-        return _strictest_accounts(old, new), pending
-    if isinstance(old, HolidayCalendar) and isinstance(new, HolidayCalendar):
-        return _strictest_holidays(old, new), pending
-    raise TypeError("the two configurations are not of one kind")
+        applied = _strictest_risk(old, new)
+    elif isinstance(old, AccountsConfig) and isinstance(new, AccountsConfig):
+        applied = _strictest_accounts(old, new)
+    elif isinstance(old, HolidayCalendar) and isinstance(new, HolidayCalendar):
+        applied = _strictest_holidays(old, new)
+    else:
+        raise TypeError("the two configurations are not of one kind")
+    return applied, _loosening(applied, new)
+
+
+def _loosening(old: AnyConfig, new: AnyConfig) -> list[Change]:
+    return [change for change in diff(old, new) if change.effect == "loosens"]
 
 
 def tree_of(config: BaseModel) -> Tree:
@@ -216,11 +223,12 @@ def _risk_changes(old: RiskConfig, new: RiskConfig) -> list[Change]:
             found.append(Change((section,), before, after, "neutral"))
     everywhere = list(_rule_changes(old.rules, new.rules, forth, back, ("rules",)))
     found += everywhere
-    inherited = {(change.steps, _frozen(change.old), _frozen(change.new)) for change in everywhere}
+    # Not where the same change does something else for an account: what is off for all may be on for one.
+    inherited = {(change.steps, _frozen(change.old), _frozen(change.new), change.effect) for change in everywhere}
     for number in sorted({*old.accounts, *new.accounts}):
         prefix = ("accounts", str(number), "rules")
         for change in _rule_changes(old.rules_for(number), new.rules_for(number), forth, back, prefix):
-            if (change.steps[2:], _frozen(change.old), _frozen(change.new)) not in inherited:
+            if (change.steps[2:], _frozen(change.old), _frozen(change.new), change.effect) not in inherited:
                 found.append(change)
     return found
 

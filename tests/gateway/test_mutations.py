@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from time import perf_counter_ns
 
 import pytest
 
@@ -11,6 +12,7 @@ from daemon.broker import AnswerKind, GatewayError
 from daemon.core.events import PositionUpdate
 from daemon.core.units import price_to_nanos
 from daemon.simulator import effects as fx
+from daemon.simulator.records import RequestRecord
 from tests.gateway.world import QUIET, World, eventually, logins, world
 
 CLOSE = "Position/closeContract"
@@ -277,15 +279,20 @@ async def test_trades_when_more_than_a_hundred_are_all_read() -> None:
 
 
 async def test_closes_of_a_flatten_find_connections_open_that_were_kept_so() -> None:
-    timings = replace(QUIET, warm=0.4, warm_connections=5)
+    timings = replace(QUIET, warm=1.0, warm_connections=5)
     async with world(logins(1, accounts=1), timings=timings) as w:
 
-        def pings() -> list[int]:
-            return [record.client_port for record in w.sim.requests if record.path == "Status/ping"]
+        def pings() -> list[RequestRecord]:
+            return [record for record in w.sim.requests if record.path == "Status/ping"]
 
-        await eventually(lambda: len(pings()) >= 15)
+        def between_rounds() -> bool:
+            """The answers to a round have arrived, and the next one is not due: no ping is on a connection."""
+            quiet = perf_counter_ns() - max((record.answered_ns for record in pings()), default=0)
+            return len(pings()) >= 10 and 50_000_000 < quiet < 400_000_000
+
+        await eventually(between_rounds)
         # All at once, on connections that stay.
-        assert len(set(pings()[-5:])) == 5
+        assert len({record.client_port for record in pings()[-5:]}) == 5
         before = {record.client_port for record in w.sim.requests}
         closes = (w.gateways.close_position(101, f"contract {number}") for number in range(5))
         await asyncio.gather(*closes)

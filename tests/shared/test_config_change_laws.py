@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from shared.config import AccountsConfig, HolidayCalendar, MaxContracts, RiskConfig, RulesConfig
 from shared.config_changes import diff, split
@@ -52,7 +52,8 @@ def forbidden(rules: RulesConfig) -> dict[str, float]:
     for window in ("per_minute", "per_hour", "per_session"):
         limit = getattr(frequency.limits, window) if frequency else None
         probe(f"frequency {window}", None if limit is None else -limit)
-        probe(f"pause {window}", getattr(frequency.cooldown_on_breach, f"{window}_breach") if frequency else None)
+        pause = getattr(frequency.cooldown_on_breach, f"{window}_breach") if frequency else None
+        probe(f"pause {window}", None if limit is None else pause)
     for loss in (-1, -100, -150, -200, -201, -499, -500, -9999):
         cooldown = rules.cooldown_after_loss
         probe(f"loss {loss}", cooldown.duration_for(loss) if cooldown and cooldown.enabled else 0)  # type: ignore[arg-type]
@@ -109,6 +110,15 @@ def looser_places(candidate: RulesConfig, reference: RulesConfig) -> list[str]:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(risk_configs, risk_configs)
+@example(
+    RiskConfig.model_validate(
+        {
+            "rules": {"max_contracts": {"enabled": False, "limit": 0, "count_type": "gross"}},
+            "accounts": {101: {"rules": {"max_contracts": {"enabled": True}}}},
+        }
+    ),
+    RiskConfig.model_validate({"rules": {"max_contracts": {"limit": 0, "count_type": "net"}}}),
+).via("a change that tightens where the rule is off loosened where an account had it on")
 def test_split_when_given_any_two_configurations_is_nowhere_looser_than_before(
     old: RiskConfig, new: RiskConfig
 ) -> None:
@@ -125,6 +135,15 @@ def test_split_when_given_any_two_configurations_is_nowhere_looser_than_before(
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(risk_configs, risk_configs)
+@example(
+    RiskConfig.model_validate(
+        {
+            "rules": {"max_contracts": {"enabled": False, "limit": 0}},
+            "accounts": {101: {"rules": {"max_contracts": {"enabled": True}}}},
+        }
+    ),
+    RiskConfig.model_validate({"rules": {"max_contracts": {"enabled": False, "limit": 1}}}),
+).via("the account's own switch kept a limit that all others had: its loosening was not listed")
 def test_split_when_done_again_changes_nothing_and_leaves_the_same_changes(old: RiskConfig, new: RiskConfig) -> None:
     applied, pending = split(old, new)
     again, still = split(applied, new)

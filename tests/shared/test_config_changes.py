@@ -337,7 +337,7 @@ A_12 = {"username": "a", "accounts": [1, 2]}
             logins(A_12),
             logins({**A_12, "accounts": [2]}, {"username": "b", "accounts": [1], "enabled": False}),
             logins({**A_12, "accounts": [2, 1]}, {"username": "b", "accounts": [], "enabled": False}),
-            ["logins.a.accounts", "logins.b"],
+            ["logins.a.accounts", "logins.b.accounts"],
         ),
     ],
 )
