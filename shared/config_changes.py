@@ -54,7 +54,8 @@ class Change:
 def diff(old: AnyConfig, new: AnyConfig) -> list[Change]:
     """All differences between two configurations of one kind, each with its effect on the protection.
 
-    A change that an account takes over from `rules` with the same effect is listed once, at `rules`. Raises TypeError for different kinds.
+    A change that an account takes over from `rules` with the same effect is listed once, at `rules`. Raises TypeError
+    for different kinds.
     """
     if isinstance(old, RiskConfig) and isinstance(new, RiskConfig):
         return _risk_changes(old, new)
