@@ -53,6 +53,8 @@ def in_flight(account: AccountState, view: View) -> int:
 
     Each rule that sums asks at each of its judgements, so that no message is missed.
     """
+    if view.account is not account:
+        view.begin(account)
     known = view.in_flight
     if known is None:
         known = view.in_flight = _closings(account).correction(account, view)

@@ -474,6 +474,7 @@ class Engine:
         out: list[Decision] = []
         for account_id, contract_id in self._quotes.unset.items():
             account = self.accounts[account_id]
+            self.view.begin(account, contract_id)
             self._set_bands(account, self._judge.on(account_id, Trigger.QUOTES), contract_id, out)
         self._quotes.unset.clear()
         return out
@@ -507,7 +508,7 @@ class Engine:
     def gauge(self, account: AccountState, state: RuleState) -> Gauge | None:
         """How near an account is to a rule's limit; None when the rule has no scale or cannot be judged."""
         self.view.now = self.now
-        self.view.begin()
+        self.view.begin(account)
         try:
             return state.rule.gauge(account, self.view)
         except Exception:  # noqa: BLE001 - reported when it is judged

@@ -107,7 +107,7 @@ class Judge:
         if unread:
             states = [state for state in states if _can_be_judged(account, state, unread)]
         view = self.view
-        view.begin(contract_id)
+        view.begin(account, contract_id)
         for state in states:
             rule = state.rule
             view.contract_id = None if state.failed else contract_id

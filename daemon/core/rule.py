@@ -48,7 +48,8 @@ class View:
     """What a rule may look at besides the account. `net` is the P&L basis; times are microseconds UTC.
 
     `contract_id`: the only contract whose position, orders or price can matter to a rule that has judged the account
-    before; None: any can. `in_flight`: what `daemon.core.closings` has worked out.
+    before; None: any can. `account` is the one that what is worked out once is about; `in_flight` is what
+    `daemon.core.closings` has worked out for it.
     """
 
     market: Market
@@ -59,12 +60,14 @@ class View:
     days: TradingDays
     calendar: HolidayCalendar
     contract_id: str | None = None
+    account: AccountState | None = None
     _each: dict[str, tuple[int, int]] | None = None
     _total: tuple[int, int] | None = None
     in_flight: int | None = None
 
-    def begin(self, contract_id: str | None = None) -> None:
-        """Another account is looked at, or its positions or prices may have changed: forget what was worked out."""
+    def begin(self, account: AccountState, contract_id: str | None = None) -> None:
+        """An account is to be looked at whose positions or prices may have changed: forget what was worked out."""
+        self.account = account
         self.contract_id = contract_id
         self._each = self._total = self.in_flight = None
 
@@ -80,6 +83,8 @@ class View:
 
         Worked out once in each judgement of an account, for all rules.
         """
+        if self.account is not account:
+            self.begin(account)
         each = self._each
         if each is None:
             each = self._each = self.market.unrealized_by_contract(account.positions.values())
@@ -95,6 +100,8 @@ class View:
 
     def total_open_pnl(self, account: AccountState) -> tuple[int, int]:
         """Unrealized P&L of all positions together: a fraction of micro-dollars; one without a price counts as 0."""
+        if self.account is not account:
+            self.begin(account)
         total = self._total
         if total is None:
             total = self._total = total_of(self.open_pnl(account).values())

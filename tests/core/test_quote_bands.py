@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from daemon.core.decisions import Decision
@@ -197,6 +197,18 @@ class Stream:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(config=configs, chosen=steps)
+@example(
+    config=RiskConfig.model_validate({"rules": {"daily_total_loss": {"limit": -76}}}),
+    chosen=[
+        ("position", 2, ES, 2, 0),
+        ("quote", ES, -1, "both"),
+        ("position", 1, ES, -2, 0),
+        ("quote", ES, 2, "both"),
+        ("tick", 90_000),
+        ("position", 1, MNQ, 0, 0),
+        ("quote", ES, -3, "both"),
+    ],
+).via("the second account's band was set by the first one's unrealized P&L")
 def test_bands_when_quotes_are_skipped_decide_as_if_each_were_judged(
     config: RiskConfig, chosen: list[tuple[Any, ...]]
 ) -> None:
@@ -226,6 +238,32 @@ def test_bands_when_many_hold_a_contract_leave_the_others_alone() -> None:
     assert [account for account in (1, 2, 3) if engine.account(account).obligations] == [2]
     engine.handle(Quote(stream.at, MNQ, BASE - 300 * QUARTER, BASE - 299 * QUARTER, 0))
     assert [account for account in (1, 2, 3) if engine.account(account).obligations] == [1, 2]
+
+
+def test_bands_when_other_accounts_are_judged_before_the_next_quote_are_set_by_each_ones_own_pnl() -> None:
+    """The second account's loss in MNQ is hedged; the first one's is not, and its limit is a tenth of that loss."""
+    engine = Engine(RiskConfig.model_validate({"rules": {"daily_total_loss": {"limit": -100}}}), HolidayCalendar())
+    stream = Stream()
+    for event in stream.begin():
+        engine.handle(event)
+    for contract in (MNQ, ES):
+        engine.handle(Quote(stream.at, contract, BASE, BASE + QUARTER, 0))
+
+    def holds(account: int, contract: str, size: int, price: int) -> None:
+        engine.handle(PositionUpdate(stream.at, account, PositionRecord(contract, size, price, 1, stream.at)))
+
+    holds(1, MNQ, 1, BASE)
+    holds(2, ES, 1, BASE - 80 * QUARTER)
+    holds(2, MNQ, 20, BASE + 100 * QUARTER)
+    engine.handle(Quote(stream.at, ES, BASE, BASE + QUARTER, 0))
+    holds(1, MNQ, 2, BASE)
+    holds(2, MNQ, 19, BASE + 100 * QUARTER)
+    engine.handle(Quote(stream.at, MNQ, BASE, BASE + QUARTER, 0))
+    # 2 MNQ are a dollar a tick.
+    engine.handle(Quote(stream.at, MNQ, BASE - 99 * QUARTER, BASE - 98 * QUARTER, 0))
+    assert not engine.account(1).obligations
+    engine.handle(Quote(stream.at, MNQ, BASE - 100 * QUARTER, BASE - 99 * QUARTER, 0))
+    assert engine.account(1).obligations
 
 
 def test_bands_when_many_positions_grew_since_the_last_quote_are_those_of_the_new_sizes() -> None:
