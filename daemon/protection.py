@@ -108,8 +108,8 @@ type NextReset = Callable[[ResetConfig, int], int]
 
 
 def protects(configuration: Configuration) -> bool:
-    """Whether any login is enabled. Where nothing is protected yet, nothing can be loosened."""
-    return any(login.enabled for login in configuration.accounts.logins)
+    """Whether any login is enabled that is to watch an account. Where nothing is protected, nothing can be loosened."""
+    return any(login.enabled and login.accounts for login in configuration.accounts.logins)
 
 
 class ConfigState:

@@ -26,7 +26,7 @@ from daemon.protection import (
     open_configuration,
     protects,
 )
-from shared.config import AccountsConfig, HolidayCalendar, ResetConfig, RiskConfig
+from shared.config import AccountsConfig, HolidayCalendar, LoginConfig, ResetConfig, RiskConfig
 from shared.config_changes import diff
 from shared.paths import Home
 from tests.shared.config_examples import DOCUMENTED, accounts_configs, calendars, risk_configs
@@ -159,14 +159,26 @@ def test_propose_when_policy_is_immediately_applies_everything() -> None:
     assert limit(state) == -600
 
 
-def test_propose_when_nothing_is_protected_yet_applies_everything() -> None:
-    state = started(loaded=files(accounts=load_accounts("logins: []")))
+@pytest.mark.parametrize("nobody", ["logins: []", "logins: [{username: a, enabled: false}]"])
+def test_propose_when_nothing_is_protected_yet_applies_everything(nobody: str) -> None:
+    state = started(loaded=files(accounts=load_accounts(nobody)))
     state.propose([load_accounts("gateway: {api_url: http://127.0.0.1:1/api}\nlogins: [{username: a}]")], at("10:00"))
     assert state.pending == []
     assert state.active.accounts.gateway.api_url == "http://127.0.0.1:1/api"
     state.propose([load_accounts("gateway: {api_url: http://127.0.0.1:2/api}\nlogins: [{username: a}]")], at("10:01"))
     assert state.active.accounts.gateway.api_url == "http://127.0.0.1:1/api"
     assert len(state.pending) == 1
+
+
+def test_propose_when_the_last_login_watches_no_account_leaves_nothing_to_a_restart() -> None:
+    store = MemoryStore()
+    nobody = AccountsConfig(logins=(LoginConfig(username="a", accounts=()),))
+    state = started(store, files(accounts=nobody))
+    state.propose([LOOSER], at("10:00"))
+    state.propose([AccountsConfig(logins=())], at("10:01"))
+    assert limit(state) == -600
+    again, _ = ConfigState.start(store, files(LOOSER, AccountsConfig(logins=())), at("10:02"), next_reset)
+    assert again.active == state.active
 
 
 def test_propose_when_policy_itself_loosens_waits_before_it_counts() -> None:
