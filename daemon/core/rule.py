@@ -302,11 +302,11 @@ class Rule:
 
 def percent_of(value: int, limit: int) -> int:
     """Share of a limit in whole percent, rounded down, never negative. Both on the same side of zero count."""
-    if limit == 0:
-        return 100 if value >= 0 else 0
-    if (value >= 0) != (limit > 0):
-        return 0
-    return abs(value) * 100 // abs(limit)
+    if limit > 0:
+        return value * 100 // limit if value > 0 else 0
+    if limit < 0:
+        return value * 100 // limit if value < 0 else 0
+    return 100 if value >= 0 else 0
 
 
 WARNING_LEVELS = (90, 75, 50)
