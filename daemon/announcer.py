@@ -1,7 +1,8 @@
 """Tells people what happened: socket events, the replica, the activity log. Best effort, and never waited for.
 
 Lockouts, enforcement and warnings go out at once. What changes often (positions, P&L, orders, gauges) is marked and
-sent at most ten times a second, from the state as it is then; gauges that only prices move, once a second.
+sent at most ten times a second, from the state as it is then; gauges that only prices move, once a second; gauges that
+time alone changes, when it does.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from daemon.core.events import (
     PositionsSnapshot,
     PositionUpdate,
     Quote,
+    Tick,
     TradesSnapshot,
     TradeUpdate,
 )
@@ -112,6 +114,7 @@ class Announcer:
         self._timer: asyncio.TimerHandle | None = None
         self._gauges_moved: set[int] = set()
         self._gauge_timer: asyncio.TimerHandle | None = None
+        self._gauges_until: dict[int, int] = {}
         self._curves: dict[int, list[CurvePoint]] = {}
         self._sampled: dict[int, int] = {}
         self._positions_read: dict[int, tuple[PositionRecord, ...]] = {}
@@ -129,6 +132,9 @@ class Announcer:
             self._moved.add(event.contract_id)
             self._arm()
             return
+        if kind is Tick:
+            self._time_passed()
+            return
         if kind is ConnectionChanged:
             # What is shown may hang on it: the next reads are told whole.
             self._positions_read.clear()
@@ -142,6 +148,14 @@ class Announcer:
         for topic in topics:
             self._dirty[topic, account_id] = None
         self._arm()
+
+    def _time_passed(self) -> None:
+        """Send the gauges that time alone may have changed."""
+        now = self._engine.now
+        for account_id, until in self._gauges_until.items():
+            if until <= now:
+                self._dirty["rules", account_id] = None
+                self._arm()
 
     def _read_before(self, event: Event) -> bool:
         """Whether this is a read that shows what the one before it showed, and nothing was pushed between the two."""
@@ -293,6 +307,7 @@ class Announcer:
         if topic == "orders":
             return figures.order_rows(engine, account)
         if topic == "rules":
+            self._gauges_until[account_id] = engine.gauges_until(account)
             return figures.rule_rows(engine, account)
         if topic == "lockouts":
             return figures.lockout_rows(account)

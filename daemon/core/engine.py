@@ -513,3 +513,17 @@ class Engine:
             return state.rule.gauge(account, self.view)
         except Exception:  # noqa: BLE001 - reported when it is judged
             return None
+
+    def gauges_until(self, account: AccountState) -> int:
+        """When an account's gauges may be others though nothing happens, microseconds UTC."""
+        self.view.now = self.now
+        self.view.begin(account)
+        moments = [self._timetable.of(account.account_id)]
+        for state in self._judge.rules(account.account_id):
+            try:
+                until = state.rule.gauge_until(account, self.view)
+            except Exception:  # noqa: BLE001 - reported when it is judged
+                continue
+            if until is not None:
+                moments.append(until)
+        return min(moments)

@@ -130,6 +130,15 @@ class Ledger:
         # An order that was filled on both sides of the reset is one entry.
         return count - sum(since < before and at <= until for before, at in self._split.values())
 
+    def oldest_entry_since(self, since: int) -> int | None:
+        """Time of the first entry after `since`, those of the last hours before the day included."""
+        found = [
+            times[place][0]
+            for times in (self._entry_times, self._earlier_entries)
+            if (place := bisect_right(times, (since, _AFTER))) < len(times)
+        ]
+        return min(found, default=None)
+
     def entries_from(self, at: int) -> list[tuple[int, int]]:
         """(time, order id) of the day's entries at or after a time, in the order of time."""
         return self._entry_times[bisect_left(self._entry_times, (at, 0)) :]

@@ -125,11 +125,19 @@ class View:
 
     def keep_session(self, account: AccountState) -> None:
         """The account's window is about to change: remember the session that is under way."""
+        since = self.session_start(account, self.now)
+        account.remember(UNDER_WAY, {"since": since, "until": self._window_until(account)})
+
+    def session_until(self, account: AccountState) -> int:
+        """When what is counted in the session of now (`session_start`) may be counted anew."""
+        until, kept = self._window_until(account), account.memory.get(UNDER_WAY, {}).get("until")
+        return min(until, kept) if isinstance(kept, int) and kept > self.now else until
+
+    def _window_until(self, account: AccountState) -> int:
+        """The end of the account's session window, or, between two, the begin of the next; else of the trading day."""
         opening = account.sessions.current(self.now) if account.sessions is not None else None
         following = account.sessions.following(self.now) if account.sessions is not None else None
-        until = opening.end if opening is not None else following.start if following is not None else self.day_end
-        since = self.session_start(account, self.now)
-        account.remember(UNDER_WAY, {"since": since, "until": until})
+        return opening.end if opening is not None else following.start if following is not None else self.day_end
 
     def realized(self, account: AccountState) -> int:
         """Realized P&L of the account's trading day on the configured basis, micro-dollars."""
@@ -278,6 +286,10 @@ class Rule:
 
     def gauge(self, account: AccountState, view: View) -> Gauge | None:
         """How near the account is to the limit, for people."""
+        return None
+
+    def gauge_until(self, account: AccountState, view: View) -> int | None:
+        """When the gauge changes though nothing happens and the rule is not judged, microseconds UTC; None: never."""
         return None
 
     def percent(self, account: AccountState, view: View) -> int | None:

@@ -33,6 +33,10 @@ class Timetable:
         self._of[account_id] = at
         self.due = min(self.due, at)
 
+    def of(self, account_id: int) -> int:
+        """When an account is due, microseconds UTC."""
+        return self._of[account_id]
+
     def is_due(self, account_id: int, now: int) -> bool:
         """Whether an account's time has come."""
         return self._of[account_id] <= now

@@ -19,12 +19,13 @@ from daemon.core.events import (
     PositionsSnapshot,
     PositionUpdate,
     Quote,
+    Tick,
 )
 from daemon.core.events import Event as CoreEvent
 from daemon.core.units import price_to_nanos
 from shared.config import RiskConfig
 from shared.rpc_client import Event
-from tests.core.desk import MNQ, Desk, rules
+from tests.core.desk import MNQ, NQ, Desk, rules
 from tests.daemon import virtual_time
 from tests.scenarios.world import eventually, world
 
@@ -211,5 +212,62 @@ def test_read_that_shows_nothing_new_is_only_told_as_heard_of() -> None:
         assert await told_of(orders()) == {"accounts"}
         lost = ConnectionChanged(here.desk.engine.now, "trader1", "user", False, "closed")
         assert await told_of(lost, read(), orders()) == everything | {"orders"}
+
+    virtual_time.run(main)
+
+
+async def ticks(here: Shown, seconds: int, every: int = 1) -> list[dict[str, Any]]:
+    """Let time pass, and nothing else; the rules of account 101 by id, as often as they were sent."""
+    here.heard.rows.clear()
+    for _ in range(0, seconds, every):
+        here.desk.wait(every)
+        here.announcer.happened(Tick(here.desk.engine.now))
+        await asyncio.sleep(every)
+    return [{row["rule_id"]: row for row in rows} for _, rows in here.heard.of("rules")]
+
+
+def test_gauges_when_only_time_passes_are_sent_when_they_change() -> None:
+    """From 10:00 New York on: three entries, then nothing but ticks, until the session is over."""
+    config = rules(
+        trade_frequency_limit={"limits": {"per_minute": 6, "per_hour": 20, "per_session": 60}},
+        session_block_outside={
+            "global_session": {"start": "09:30", "end": "10:30"},
+            "lockout_outside_session": False,
+            "respect_holidays": False,
+        },
+        scheduled_flatten={"time": "15:55"},
+    )
+
+    async def main() -> None:
+        here = Shown(config)
+        for contract in (MNQ, MNQ, NQ):
+            here.desk.trade(contract, 1)
+        here.announcer.refresh(101)
+        (first,) = await ticks(here, 2)
+        assert first["RULE-006"]["sentence"] == "3 of 6 entries (this minute)."
+        assert first["RULE-009"]["value"] == "open"
+        assert await ticks(here, 50) == []
+        left = await ticks(here, 10)
+        assert left[-1]["RULE-006"]["sentence"] == "3 of 20 entries (this hour)."
+        (over,) = await ticks(here, 30 * 60, every=20)
+        assert over["RULE-009"]["value"] == "closed"
+        assert over["RULE-006"]["sentence"] == "3 of 20 entries (this hour)."
+        later = await ticks(here, 40 * 60, every=20)
+        assert later[-1]["RULE-006"]["sentence"] == "3 of 60 entries (this session)."
+
+    virtual_time.run(main)
+
+
+@pytest.mark.parametrize("grace", [20, 100])
+def test_gauge_of_a_position_without_a_stop_goes_on_without_quotes(grace: int) -> None:
+    async def main() -> None:
+        here = Shown(rules(no_stop_loss_grace={"grace_period_seconds": grace}))
+        here.announcer.refresh(101)
+        sent = await ticks(here, grace)
+        shares = [rows["RULE-008"]["share"] for rows in sent]
+        assert shares == sorted(shares)
+        assert shares[-1] >= 0.9
+        # Each twentieth, and what is told with warnings.
+        assert 18 <= len(shares) <= 26
 
     virtual_time.run(main)

@@ -178,6 +178,12 @@ class NoStopLossGraceRule(Rule):
                 return started + step
         return started + (passed // READ_EVERY_US + 1) * READ_EVERY_US
 
+    def gauge_until(self, account: AccountState, view: View) -> int | None:
+        """After another twentieth of the grace, at least a second."""
+        step = max(SECOND_US, self._grace // 20)
+        moments = [started + ((view.now - started) // step + 1) * step for started, _ in self._since(account).values()]
+        return min(moments, default=None)
+
     def gauge(self, account: AccountState, view: View) -> Gauge:
         """How long the worst position has been without a stop."""
         since = self._since(account)

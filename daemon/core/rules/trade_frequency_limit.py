@@ -115,3 +115,13 @@ class TradeFrequencyLimitRule(Rule):
             return None
         count, limit, name = worst
         return Gauge(f"{count}", f"{limit} entries", percent_of(count, limit), f"this {name}")
+
+    def gauge_until(self, account: AccountState, view: View) -> int | None:
+        """When the next entry leaves a window, or another session begins."""
+        moments = []
+        for _, _, length, _ in self._windows:
+            if not length:
+                moments.append(view.session_until(account))
+            elif (oldest := account.ledger.oldest_entry_since(view.now - length)) is not None:
+                moments.append(oldest + length)
+        return min(moments, default=None)
