@@ -35,15 +35,14 @@ PAUSE_S = 0.25
 
 
 def every_rule(now: dt.datetime) -> dict[str, Any]:
-    """All rules at limits that nothing reaches, at any hour: sessions that are open, a flatten that is far off."""
-    local = now.astimezone(ZoneInfo("America/New_York"))
-    flatten = (local + dt.timedelta(hours=2)).strftime("%H:30")
+    """All rules at limits that nothing reaches, at any hour: sessions that are open, a flatten in three days."""
+    far = now.astimezone(ZoneInfo("America/New_York")) + dt.timedelta(days=3)
     rules = {key: dict(value) for key, value in EVERY_RULE.items()}
     rules["session_block_outside"] = {
         "global_session": {"start": "00:00", "end": "23:59", "days": list(DAYS)},
         "respect_holidays": False,
     }
-    rules["scheduled_flatten"] = {"time": "17:30" if flatten.startswith("17") else flatten}
+    rules["scheduled_flatten"] = {"time": "12:00", "days": [DAYS[far.weekday()]]}
     return {"rules": rules}
 
 
