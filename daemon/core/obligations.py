@@ -98,7 +98,7 @@ def reconcile(
     """Begin and end obligations so that they are just what is wanted."""
     for key, action in list(account.obligations.items()):
         demand = wanted.get(key)
-        if demand is not None and _same(action, demand):
+        if demand is not None and _same(action, demand) and not _turned_round(account, action):
             continue
         del account.obligations[key]
         done = is_done(account, action)
@@ -187,6 +187,11 @@ def _same(action: Action, demand: Demand) -> bool:
     if demand.latched and action.rule_id != demand.rule_id:
         return False
     return action.kind == demand.kind and action.target == demand.keep and action.stop_price == demand.stop_price
+
+
+def _turned_round(account: AccountState, action: Action) -> bool:
+    """Whether another position has come in place of the one that was to come down: it is an obligation of its own."""
+    return action.order_id is None and account.size(action.contract_id) * action.held < 0
 
 
 def is_done(account: AccountState, action: Action) -> bool:

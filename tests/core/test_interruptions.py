@@ -9,7 +9,7 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from daemon.core.decisions import Decision
@@ -204,6 +204,17 @@ def test_change_of_the_configuration_in_the_middle_changes_nothing_else(
     chosen=st.sampled_from(SETS),
     stream=st.lists(st.tuples(steps, st.booleans()), min_size=5, max_size=30),
 )
+@example(
+    {"losing_position_adds": {"max_adds": 0}, "max_contracts": {"limit": 4, "close_all": True}},
+    [
+        (("fill", MNQ, -1), False),
+        (("fill", ES, -2), False),
+        (("fill", ES, -2), False),
+        (("fill", ES, -2), False),
+        (("fill", MNQ, 2), False),
+        (("fill", MNQ, 1), True),
+    ],
+).via("a position that turned round while it was to be closed was not remembered as to be closed")
 def test_restart_in_the_middle_changes_nothing_else(
     chosen: dict[str, Any], stream: list[tuple[tuple[Any, ...], bool]]
 ) -> None:
