@@ -187,6 +187,17 @@ def do(world: Twins, kind: str, values: list[Any]) -> None:
     chosen=st.sampled_from(SETS),
     stream=st.lists(st.tuples(steps, st.sampled_from([None, None, 0, 1, 2])), min_size=5, max_size=40),
 )
+@example(
+    EVERYTHING,
+    [
+        (("fill", MNQ, -2), None),
+        (("stop", MNQ, 2), None),
+        (("move", MNQ, -80), None),
+        (("fill", MNQ, -2), None),
+        (("move", MNQ, 1), 0),
+        (("wait", 1), None),
+    ],
+).via("the best price since a position was enlarged was not remembered")
 def test_change_of_the_configuration_in_the_middle_changes_nothing_else(
     chosen: dict[str, Any], stream: list[tuple[tuple[Any, ...], int | None]]
 ) -> None:

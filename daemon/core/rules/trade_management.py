@@ -127,7 +127,7 @@ class TradeManagementRule(Rule):
             self._followed[position.contract_id] = followed
         elif followed.average != position.average_price:
             # More contracts at another price: how far it is in profit counts from here.
-            followed.average, followed.best = position.average_price, price
+            followed.average, followed.best, self._changed = position.average_price, price, True
         followed.best = max(followed.best, price) if position.size > 0 else min(followed.best, price)
         return followed
 
