@@ -44,6 +44,12 @@ def demands(account: AccountState, market: Market, rules: Iterable[RuleState], n
         _hold_down(found, account, contract_id, 0, latch.rule_id, latch.reason)
         if contract_id in found:
             found[contract_id].latched = True
+    for order_id, latch in account.order_latches.items():
+        order = account.orders.get(order_id)
+        if order is not None:
+            found[order_id] = Demand(
+                ActionKind.CANCEL_ORDER, latch.rule_id, latch.reason, order.contract_id, latched=True
+            )
     for lockout in account.locks.values():
         for position in account.positions.values():
             if covers(lockout, position.contract_id, market):
@@ -59,10 +65,6 @@ def demands(account: AccountState, market: Market, rules: Iterable[RuleState], n
                 found[order.order_id] = Demand(
                     ActionKind.CANCEL_ORDER, lockout.rule_id, lockout.reason, order.contract_id
                 )
-    for order_id, latch in account.order_latches.items():
-        latched = account.orders.get(order_id)
-        if latched is not None and order_id not in found:
-            found[order_id] = Demand(ActionKind.CANCEL_ORDER, latch.rule_id, latch.reason, latched.contract_id)
     totals: list[tuple[str, LimitTotal]] = []
     for state in rules:
         for verdict in state.verdicts:
@@ -72,6 +74,9 @@ def demands(account: AccountState, market: Market, rules: Iterable[RuleState], n
                 totals.append((state.rule.rule_id, verdict))
             elif isinstance(verdict, CancelOrder):
                 closing = closing_now(account) if closing is None else closing
+                known = found.get(verdict.order_id)
+                if known is not None and known.latched:
+                    continue
                 if verdict.order_id in account.orders and verdict.order_id not in closing:
                     found[verdict.order_id] = Demand(
                         ActionKind.CANCEL_ORDER, state.rule.rule_id, verdict.reason, verdict.contract_id

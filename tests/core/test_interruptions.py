@@ -226,6 +226,19 @@ def test_change_of_the_configuration_in_the_middle_changes_nothing_else(
         (("fill", MNQ, 1), True),
     ],
 ).via("a position that turned round while it was to be closed was not remembered as to be closed")
+@example(
+    EVERYTHING,
+    [
+        (("fill", MNQ, -2), False),
+        (("fill", MNQ, -2), False),
+        (("fill", MNQ, -2), False),
+        (("fill", NQ, 1), False),
+        (("stop", NQ, 2), False),
+        (("move", NQ, 80), False),
+        (("fill", NQ, -2), True),
+        (("wait", 61), False),
+    ],
+).via("an order to be cancelled with its position was known by a lockout that ended first")
 def test_restart_in_the_middle_changes_nothing_else(
     chosen: dict[str, Any], stream: list[tuple[tuple[Any, ...], bool]]
 ) -> None:
