@@ -20,7 +20,7 @@ from rich.table import Table
 
 from daemon.core.local_time import local_text
 from daemon.demo.observer import Observer, summary
-from daemon.demo.scenes import Scene, Stage, scenes
+from daemon.demo.scenes import NEW_YORK, Scene, Stage, reset_at, scenes
 from daemon.service import Options, Service, StartError
 from daemon.simulator import Account, Login, Simulator, SimulatorConfig
 from shared.models import RULE_BY_KEY
@@ -58,12 +58,13 @@ async def _demo(folder: Path, *, headless: bool, seed: int, speed: float, durati
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel if task else lambda: None)
     console = Console(width=None if sys.stdout.isatty() else 140)
     config = SimulatorConfig(seed=seed, quotes_per_second=0, logins=[])
-    played = scenes(Simulator(config).clock.utc())
+    now = Simulator(config).clock.utc()
+    played = scenes(now)
     ids = range(FIRST_ACCOUNT, FIRST_ACCOUNT + len(played))
     config.logins = _logins(ids)
     simulator = Simulator(config)
     await simulator.start()
-    home = _write_home(folder, simulator, played, ids)
+    home = _write_home(folder, simulator, risk_config(played, ids, reset_at(now)))
     service = Service(Options(home, require_loopback=True, console_log=False, confirm_clock_seconds=0))
     window: subprocess.Popen[bytes] | None = None
     try:
@@ -102,7 +103,19 @@ def _logins(ids: Sequence[int]) -> list[Login]:
     ]
 
 
-def _write_home(folder: Path, simulator: Simulator, played: Sequence[Scene], ids: Sequence[int]) -> Home:
+def risk_config(played: Sequence[Scene], ids: Sequence[int], reset: dict[str, str]) -> dict[str, Any]:
+    """What risk_config.yaml has to say: for each account the rule of its scene."""
+    return {
+        "reset": reset,
+        "ipc": {"port": 0},
+        "accounts": {
+            account: {"rules": {scene.key: {"enabled": True, **scene.settings}}}
+            for account, scene in zip(ids, played, strict=True)
+        },
+    }
+
+
+def _write_home(folder: Path, simulator: Simulator, risk: dict[str, Any]) -> Home:
     home = Home(folder)
     home.create()
     accounts = {
@@ -112,13 +125,6 @@ def _write_home(folder: Path, simulator: Simulator, played: Sequence[Scene], ids
             "market_hub_url": simulator.market_hub_url,
         },
         "logins": [{"username": login.username, "api_key": login.api_key} for login in simulator.config.logins],
-    }
-    risk: dict[str, Any] = {
-        "ipc": {"port": 0},
-        "accounts": {
-            account: {"rules": {scene.key: {"enabled": True, **scene.settings}}}
-            for account, scene in zip(ids, played, strict=True)
-        },
     }
     for path, content in (
         (home.accounts_file, accounts),
@@ -154,7 +160,7 @@ async def _play(scene: Scene, stage: Stage, service: Service, observer: Observer
         ends = own[-1].expires_at
         until = "trading is allowed again" if own[-1].kind == "api" else "its condition ends"
         if ends is not None:
-            until = local_text(ends, service.clock.now(), "America/New_York")
+            until = local_text(ends, service.clock.now(), NEW_YORK)
     elif scene.locks:
         why = why or "no lockout was set"
     if not enforced and not why:

@@ -13,7 +13,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from daemon.core.local_time import zone
 from daemon.simulator import Simulator
+
+NEW_YORK = "America/New_York"
 
 Played = Callable[["Stage"], Awaitable[None]]
 Check = Callable[["Stage"], bool]
@@ -231,6 +234,15 @@ async def _averaging_down(stage: Stage) -> None:
     await stage.pause(0.1)
 
 
+def reset_at(now: datetime) -> dict[str, str]:
+    """The daily reset of the demo, as in risk_config.yaml: 17:00 New York unless that is near, then 05:00.
+
+    In the middle of the demo it would end the day's lockouts. `now` is the broker's time (UTC).
+    """
+    near = now.astimezone(zone(NEW_YORK)).hour in {16, 17}
+    return {"time": "05:00" if near else "17:00", "timezone": NEW_YORK}
+
+
 def scenes(now: datetime) -> list[Scene]:
     """All scenes, in the order of the rules' ids; `now` is the broker's time (UTC)."""
     flat = Stage.flat
@@ -329,7 +341,7 @@ def scenes(now: datetime) -> list[Scene]:
         ),
         Scene(
             "scheduled_flatten",
-            {"time": now.astimezone(UTC).strftime("%H:%M"), "timezone": "UTC"},
+            {"time": now.astimezone(zone(NEW_YORK)).strftime("%H:%M"), "timezone": NEW_YORK},
             "buys after the flat time",
             _buy_one,
             flat,

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from daemon.__main__ import main
 from daemon.commands import demo as command
-from daemon.demo.scenes import Scene, Stage, scenes
+from daemon.commands.demo import risk_config
+from daemon.core.units import SECOND_US
+from daemon.demo.scenes import Scene, Stage, reset_at, scenes
 from daemon.enforcer import Enforcer
 from daemon.simulator import Simulator, SimulatorConfig
+from shared.config import RiskConfig
 from shared.models import RULE_NAMES
+from tests.core.desk import Desk
+
+HOUR_US = 3600 * SECOND_US
 
 
 def test_demo_enforces_every_rule_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,7 +29,21 @@ def test_demo_enforces_every_rule_and_says_so(capsys: pytest.CaptureFixture[str]
         assert f"{name.rule_id} {name.key}" in said
     assert f"{len(RULE_NAMES)} of {len(RULE_NAMES)} rules enforced." in said
     assert "NOT ENFORCED" not in said
-    assert "17:00 New York" in said
+    assert "17:00 New York" in said or "05:00 New York" in said
+
+
+@pytest.mark.parametrize("day", ["2026-03-08", "2026-07-01", "2026-11-01", "2026-11-21"])
+def test_demo_has_a_valid_configuration_and_no_reset_near_at_any_minute(day: str) -> None:
+    begin = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+    for minute in range(0, 24 * 60 + 1, 5):
+        now = begin + timedelta(minutes=minute, seconds=59)
+        played = scenes(now)
+        config = RiskConfig.model_validate(risk_config(played, range(101, 101 + len(played)), reset_at(now)))
+        desk = Desk(config, at=now, accounts=(109, 120))
+        view = desk.engine.view
+        assert view.day_start + HOUR_US <= desk.at <= view.day_end - HOUR_US
+        assert desk.locks(109) == ["RULE-009"]
+        assert desk.locks(120) == ["RULE-020"]
 
 
 def test_demo_has_one_scene_for_each_rule() -> None:
