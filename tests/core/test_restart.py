@@ -274,6 +274,32 @@ def test_close_that_outlives_a_lockout_is_known_by_its_own_rule() -> None:
     assert desk.settled()[-1].result == "confirmed"
 
 
+@pytest.mark.parametrize(("size", "begun"), [(-1, [2, -1]), (1, [2]), (3, [2])])
+def test_position_that_turns_round_while_it_must_go_is_a_close_of_its_own(size: int, begun: list[int]) -> None:
+    desk = Desk(rules(daily_realized_loss={"limit": -500}))
+    desk.feed(LockRequested(desk.at, 101, desk.at + 60 * SECOND_US, "", "trader"))
+    desk.position(MNQ, 2, 21000)
+    desk.position(MNQ, size, 21000)
+    assert [act.action.held for act in desk.acts()] == begun
+    assert desk.wanted() == {MNQ: 0}
+    assert [settle.result for settle in desk.settled()] == ["confirmed"] * (len(begun) - 1)
+    desk.position(MNQ, 0)
+    assert desk.wanted() == {}
+    assert {settle.action.id for settle in desk.settled()} == {act.action.id for act in desk.acts()}
+
+
+def test_order_to_be_cancelled_with_its_position_is_known_by_that_though_a_lockout_covers_it() -> None:
+    desk = Desk(rules(max_unrealized_profit={"target": 300}))
+    desk.position(MNQ, 2, 21000)
+    order = desk.order(MNQ, -2, kind=OrderType.LIMIT, limit=21500)
+    desk.quote(MNQ, 21160, "21160.25")
+    assert {act.action.rule_id for act in desk.acts() if act.action.order_id == order} == {"RULE-005"}
+    desk.feed(LockRequested(desk.at, 101, desk.at + 60 * SECOND_US, "", "trader"))
+    assert [act.action.order_id for act in desk.acts()].count(order) == 1  # asked for once, whoever asks too
+    desk.wait(61)
+    assert order in desk.wanted()
+
+
 def filled(number: int, contract: str, size: int) -> TradeRecord:
     """An opening fill from before the restart; `number` also gives its time."""
     side = Side.BUY if size > 0 else Side.SELL
